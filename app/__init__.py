@@ -1,0 +1,1 @@
+"""Foreshock: recurring-issue pattern detection for customer support."""
