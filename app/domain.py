@@ -154,7 +154,7 @@ class Ticket(TicketDraft):
 
     @property
     def customer(self) -> str:
-        """Who counts as one customer: the account when known, else the requester; all unknown count as one."""
+        """Who counts as one customer: the account, else the requester; all unknown count as one."""
         return self.account or self.requester or "unknown"
 
 
@@ -162,9 +162,9 @@ class Ticket(TicketDraft):
 class Signature:
     """An error fingerprint in a ticket's text.
 
-    `key` is canonical and stable ("aadsts50011", "exc:nullreferenceexception@monotouch.tuner"); `label` is what people read
-    ("AADSTS50011", "NullReferenceException at MonoTouch.Tuner"). A generic one (HTTP 500, a bare
-    NullPointerException) counts and may alert but never pulls tickets together by itself.
+    `key` is canonical and stable ("aadsts50011", "nullreferenceexception@monotouch.tuner"); `label`
+    is what people read ("AADSTS50011", "NullReferenceException at MonoTouch.Tuner"). A generic one
+    (HTTP 500, a bare NullPointerException) counts and may alert but never pulls tickets together.
     """
 
     key: str
@@ -182,7 +182,7 @@ class TopicKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What is counted and alerted on. `key`: a signature's key, a pattern's id, "product=Billing", or "desk"."""
+    """What is counted and alerted on; `key` is a signature's key, a pattern's id, "product=Billing" or "desk"."""
 
     id: str
     kind: TopicKind
@@ -194,7 +194,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One ticket showing one topic, at the ticket's time, by one customer. `live` is False for backfilled history."""
+    """One ticket showing one topic, at the ticket's time, by one customer; backfilled history is not `live`."""
 
     ticket_id: str
     topic_id: str
@@ -279,7 +279,7 @@ class PatternState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """Tickets believed to be one underlying problem; the id outlives regrouping, merging and a change of model."""
+    """Tickets believed to be one underlying problem; its id outlives regrouping, merging and a new model."""
 
     id: str
     name: str
