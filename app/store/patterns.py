@@ -1,0 +1,221 @@
+"""Patterns, why each ticket is in one, and what people decided about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlmodel import Session
+
+from app.domain import Pattern, PatternState, Placement, sortable_id
+from app.errors import NotFound
+from app.store import tickets
+from app.store.paging import Slice, page
+from app.store.records import columns, record, table
+from app.store.tables import AlertRow, EditRow, PatternRow, PlacementRow, TicketRow
+
+_P, _L, _E, _A, _T = (table(r).c for r in (PatternRow, PlacementRow, EditRow, AlertRow, TicketRow))
+HIDDEN = (PatternState.MERGED, PatternState.DISMISSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A person's decision: merge, split, move, remove, same, apart, pin, unpin, dismiss, rename."""
+
+    seq: int
+    id: str
+    kind: str
+    pattern_id: str
+    other_id: str | None
+    ticket_ids: tuple[str, ...]
+    value: str
+    actor: str
+    at: datetime
+    undoes: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What grouping must know of a pattern besides its members."""
+
+    id: str
+    founded_at: datetime
+    last_at: datetime
+    pinned: bool
+    muted: bool
+    touched: bool
+    merged_into: str | None
+    named_tickets: int
+    name_by: str
+
+
+def create(session: Session, pattern: Pattern, *, muted: bool = False) -> None:
+    session.add(PatternRow(**columns(pattern), muted=muted))
+    session.flush()
+
+
+def resolve(session: Session, id_: str) -> Pattern:
+    """The pattern itself, tombstone or not."""
+    return record(Pattern, _row(session, id_))
+
+
+def heir(session: Session, id_: str) -> str:
+    """The id a merged pattern lives on under; its own id when it was not merged."""
+    row = _row(session, id_)
+    while row.merged_into is not None:
+        row = _row(session, row.merged_into)
+    return row.id
+
+
+def _row(session: Session, id_: str) -> PatternRow:
+    row = session.get(PatternRow, id_)
+    if row is None:
+        raise NotFound(f"there is no pattern {id_}")
+    return row
+
+
+def change(session: Session, id_: str, **values: Any) -> Pattern:
+    """Set fields and move the version on."""
+    row = _row(session, id_)
+    for name, value in values.items():
+        setattr(row, name, list(value) if isinstance(value, tuple) else value)
+    row.version += 1
+    session.flush()
+    return record(Pattern, row)
+
+
+def recount(session: Session, ids: Iterable[str]) -> None:
+    """Bring ticket and customer counts and first and last times up to the members."""
+    for id_ in sorted(set(ids)):
+        row = _row(session, id_)
+        row.tickets, row.customers, first, last = tickets.counts_by_pattern(session, id_)
+        row.first_at, row.last_at = first or row.first_at, last or row.last_at
+        row.version += 1
+    session.flush()
+
+
+def merge(session: Session, loser: str, survivor: str) -> tuple[str, ...]:
+    """Leave a tombstone that redirects; the survivor gets the tickets, whose ids are returned."""
+    moved = tuple(session.scalars(select(_T.id).where(_T.pattern_id == loser).order_by(_T.id)))
+    tickets.set_pattern(session, moved, survivor)
+    session.execute(update(PatternRow).where(_P.merged_into == loser).values(merged_into=survivor))
+    session.execute(update(AlertRow).where(_A.pattern_id == loser).values(pattern_id=survivor))
+    change(session, loser, merged_into=survivor, state=PatternState.MERGED.value)
+    recount(session, [loser, survivor])
+    return moved
+
+
+def by_ids(session: Session, ids: Sequence[str]) -> dict[str, Pattern]:
+    found: dict[str, Pattern] = {}
+    for some in tickets.chunks(ids):
+        rows = session.scalars(select(PatternRow).where(_P.id.in_(some)))
+        found |= {row.id: record(Pattern, row) for row in rows}
+    return found
+
+
+FILTERS = ("state", "product", "text", "min_customers", "owner")
+
+
+def search(
+    session: Session, filters: Mapping[str, str], *, cursor: str | None = None, limit: int = 50
+) -> Slice[Pattern]:
+    """Patterns that match every filter (see FILTERS), the one with the newest ticket first."""
+    query = select(PatternRow)
+    if "state" not in filters:
+        query = query.where(_P.state.notin_([s.value for s in HIDDEN]), _P.tickets > 0)
+    for name, value in filters.items():
+        query = query.where(_condition(name, value))
+    rows, following = page(
+        lambda q: session.scalars(q).all(), query, (_P.last_at, _P.id), filters=filters,
+        cursor=cursor, limit=limit, key=lambda row: (row.last_at, row.id),
+    )  # fmt: skip
+    return Slice(tuple(record(Pattern, row) for row in rows), following)
+
+
+def _condition(name: str, value: str) -> Any:
+    if name == "min_customers":
+        return _P.customers >= int(value)
+    if name == "text":
+        like = f"%{value}%"
+        return or_(_P.name.ilike(like), _P.signature.ilike(like))
+    if name == "product":
+        return _P.id.in_(select(_T.pattern_id).where(_T.attributes["product"].as_string() == value))
+    return _P[name] == value
+
+
+def standings(session: Session) -> list[Standing]:
+    """Every pattern, oldest first."""
+    query = select(PatternRow).order_by(_P.founded_at, _P.id)
+    return [record(Standing, row) for row in session.scalars(query)]
+
+
+def to_name(session: Session, *, until: int, growth: float) -> list[str]:
+    """Unedited patterns whose name is worth making again: few members, and `growth` times as many as then."""
+    query = select(_P.id).where(
+        _P.name_by == "engine", _P.merged_into.is_(None), _P.tickets > 0,
+        or_(_P.named_tickets == 0, and_(_P.named_tickets < until, _P.tickets >= _P.named_tickets * growth)),
+    )  # fmt: skip
+    return list(session.scalars(query.order_by(_P.id)))
+
+
+# --- placements -------------------------------------------------------------------------------------
+
+
+def place(session: Session, placements: Sequence[Placement]) -> None:
+    """Keep the reasons; the newest one of a ticket is the one in force."""
+    if placements:
+        session.execute(table(PlacementRow).insert(), [columns(p) for p in placements])
+
+
+def placements(session: Session, ticket_ids: Sequence[str]) -> dict[str, Placement]:
+    """The placement in force of each ticket."""
+    found: dict[str, Placement] = {}
+    for some in tickets.chunks(ticket_ids):
+        query = select(PlacementRow).where(_L.ticket_id.in_(some)).order_by(_L.seq)
+        found |= {row.ticket_id: record(Placement, row) for row in session.scalars(query)}
+    return found
+
+
+def placement_history(session: Session, ticket_id: str) -> list[Placement]:
+    query = select(PlacementRow).where(_L.ticket_id == ticket_id).order_by(_L.seq)
+    return [record(Placement, row) for row in session.scalars(query)]
+
+
+# --- edits ------------------------------------------------------------------------------------------
+
+
+def edit(
+    session: Session,
+    kind: str,
+    pattern_id: str,
+    *,
+    actor: str,
+    at: datetime,
+    other_id: str | None = None,
+    ticket_ids: Sequence[str] = (),
+    value: str = "",
+    undoes: str | None = None,
+) -> Edit:
+    """Keep a person's decision; every later step obeys it."""
+    count = session.scalar(select(func.count()).select_from(EditRow)) or 0
+    row = EditRow(
+        id=sortable_id("edt", at, kind, pattern_id, str(count)), kind=kind, pattern_id=pattern_id,
+        other_id=other_id, ticket_ids=list(ticket_ids), value=value, actor=actor, at=at, undoes=undoes,
+    )  # fmt: skip
+    session.add(row)
+    session.execute(update(PatternRow).where(_P.id == pattern_id).values(touched=True))
+    session.flush()
+    return record(Edit, row)
+
+
+def edits(session: Session, *, after: int = 0) -> list[Edit]:
+    query = select(EditRow).where(_E.seq > after).order_by(_E.seq)
+    return [record(Edit, row) for row in session.scalars(query)]
+
+
+def edits_of(session: Session, pattern_id: str) -> list[Edit]:
+    query = select(EditRow).where(or_(_E.pattern_id == pattern_id, _E.other_id == pattern_id))
+    return [record(Edit, row) for row in session.scalars(query.order_by(_E.seq))]
