@@ -1,8 +1,9 @@
 """${message}."""
 
 import sqlalchemy as sa
-import sqlmodel
+
 from alembic import op
+from sqlmodel.sql.sqltypes import UTCDateTime
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
