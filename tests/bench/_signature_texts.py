@@ -4,6 +4,7 @@
 the extractor may be mended on. Labels are compared without regard to case. The connector's ticket
 prefix is "SUP" throughout.
 """
+# ruff: noqa: E501  # one text is one line
 
 from __future__ import annotations
 
