@@ -1,0 +1,149 @@
+"""`signatures` and its two companions for the neighbourhood scan, `frames` and `error_lines`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from app.detectors.signature.families import FAMILIES, Family
+from app.detectors.signature.generic import GENERIC, NOT_EXCEPTIONS
+from app.detectors.signature.stack import Stack, Trace, read_stack
+from app.detectors.signature.traps import TRAPS, hide_opaque
+from app.detectors.template import mask
+from app.domain import Signature
+
+TEXT_LIMIT = 50_000  # characters read: a longer text is an attachment pasted whole
+_LINE_LIMIT = 400  # characters of an error line that are kept
+_MOST_FRAMES = 200
+_MOST_ERROR_LINES = 50
+_FRAME_RANK = next(rank for rank, family in enumerate(FAMILIES) if family.name == "errno") - 0.5
+_TRACE_HINT = re.compile(
+    r'^\s*(?:at[ \t]|File "|#\d|\d+:?\s|from )|\.rb:\d|\.go:\d|^[^\n@]{1,100}@(?:http|file|res)', re.MULTILINE
+)
+_ERROR_LINE = re.compile(
+    r"\b(?:error|err|exception|fail(?:ed|ure|s|ing)?|fatal|panic(?:ked)?|critical|severe|assert(?:ion)?|abort(?:ed|ing)?"
+    r"|crash(?:ed)?|denied|refused|timed?[ -]?out|unable to|cannot|could not|can't|invalid|undefined|unresolved|unexpected"
+    r"|segfault|corrupt(?:ed)?|warn(?:ing)?)\b|Exception\b|Error\b|\bE/[A-Z]",
+    re.IGNORECASE,
+)
+_LOG_SHAPE = re.compile(
+    r"\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|[EWIDVF]/[\w.-]+"
+    r"|\[?(?:ERROR|WARN(?:ING)?|FATAL|INFO|DEBUG|TRACE|SEVERE|CRITICAL)\]?[ :\t(\[]|npm ERR!|error(?:\[E\d+\])?: "
+    r"|[\w./\\-]+[:(]\d+[:,]\d+)"
+)
+
+
+def signatures(subject: str, body: str, *, ticket_prefixes: tuple[str, ...] = ()) -> tuple[Signature, ...]:
+    """What identifies the error a ticket tells of, most specific first; equal input gives equal output.
+
+    `ticket_prefixes` are the keys of the reporter's own tracker ("SUP" for SUP-1182), never codes.
+    """
+    text = f"{subject}\n{body}"[:TEXT_LIMIT]
+    lines = text.split("\n")
+    stack = _stack(text, lines)
+    ranked = list(_from_stack(stack))
+    prose = (
+        "\n".join("" if number in stack.frame_lines else line for number, line in enumerate(lines))
+        if stack.frame_lines
+        else text
+    )
+    ranked += _from_prose(hide_opaque(prose, ticket_prefixes), stack.wrappers)
+    ranked.sort(key=lambda entry: (entry[0].generic, entry[1], entry[2]))
+    return tuple({entry[0].key: entry[0] for entry in reversed(ranked)}.values())[::-1]
+
+
+def frames(body: str) -> list[str]:
+    """Names of the reporter's own frames in all traces ("CartService.total"), innermost first."""
+    text = body[:TEXT_LIMIT]
+    names = (name for trace in _stack(text, text.split("\n")).traces for name in trace.own_frames())
+    return list(dict.fromkeys(names))[:_MOST_FRAMES]
+
+
+def error_lines(body: str) -> list[str]:
+    """Masked log and error lines, stack frames and prose left out, repeats removed."""
+    text = body[:TEXT_LIMIT]
+    lines = text.split("\n")
+    stack = _stack(text, lines)
+    found: dict[str, None] = {}
+    for number, line in enumerate(lines):
+        if number not in stack.frame_lines and is_error_line(line):
+            found[mask(line.strip()[:_LINE_LIMIT])] = None
+    return list(found)[:_MOST_ERROR_LINES]
+
+
+def is_error_line(line: str) -> bool:
+    """True for a line a program wrote about something going wrong, rather than a person."""
+    if not _ERROR_LINE.search(line[:_LINE_LIMIT]):
+        return False
+    return is_log_line(line) or "Exception:" in line or "Error:" in line or "panicked at" in line
+
+
+def is_log_line(line: str) -> bool:
+    """True for a line shaped like a program's output: a time, a level, a position in a file."""
+    return _LOG_SHAPE.match(line) is not None
+
+
+def read_traces(text: str) -> tuple[Trace, ...]:
+    """The stack traces of a text, causes resolved."""
+    return _stack(text, text.split("\n")).traces
+
+
+_NO_STACK = Stack((), frozenset(), frozenset())
+
+
+def _stack(text: str, lines: Sequence[str]) -> Stack:
+    return read_stack(lines) if _TRACE_HINT.search(text) else _NO_STACK
+
+
+_Ranked = tuple[Signature, float, int]
+
+
+def _from_stack(stack: Stack) -> Iterator[_Ranked]:
+    for position, trace in enumerate(stack.traces):
+        own = trace.own_frames()
+        if trace.exception and own and trace.exception not in NOT_EXCEPTIONS:
+            label = f"{trace.exception} at {own[0]}"
+            key = f"{trace.exception}@{own[0]}".casefold()
+            yield Signature(key, "frame", label), _FRAME_RANK, position
+
+
+def _from_prose(text: str, wrappers: frozenset[str]) -> Iterator[_Ranked]:
+    lower = text.lower()
+    taken: list[tuple[int, int]] = []
+    traps: list[tuple[int, int]] | None = None
+    for rank, family in enumerate(FAMILIES):
+        if not any(word in lower for word in family.words):
+            continue
+        for match in family.pattern.finditer(text):
+            span = match.span(match.lastindex or 0)
+            if _overlaps(span, taken):
+                continue
+            if family.open_to_traps:
+                if traps is None:
+                    traps = _trap_spans(text, taken)
+                if _overlaps(span, traps):
+                    continue
+            taken.append(span)
+            label = family.label(match)
+            if label not in NOT_EXCEPTIONS and label not in wrappers:
+                yield _signature(family, label), rank, span[0]
+
+
+def _trap_spans(text: str, taken: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Spans of the traps, cut where a code that is already recognised begins."""
+    return [trap.span() for trap in TRAPS.finditer(text) if not _overlaps(trap.span(), taken)]
+
+
+def _overlaps(span: tuple[int, int], others: Sequence[tuple[int, int]]) -> bool:
+    return any(start < span[1] and span[0] < end for start, end in others)
+
+
+@lru_cache(maxsize=4096)
+def _canonical(label: str) -> str:
+    return label.casefold().replace(" ", "-") if len(label) < 24 else label.casefold()
+
+
+def _signature(family: Family, label: str) -> Signature:
+    generic = family.generic or label in GENERIC
+    return Signature(_canonical(label), family.name, label, generic)

@@ -1,0 +1,252 @@
+"""Stack traces: the exception people should read about and the frames of the reporter's own code.
+
+Languages: Java and Kotlin, Python, JavaScript, .NET and Mono, Ruby, Go, C and C++, Swift and
+Objective-C, Rust. A frame is named by its last two parts (`CartService.total`), without lines,
+addresses, arguments, and the suffixes compilers add for lambdas, closures and proxies.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.detectors.template import mask_message
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One call; `own` is False for the language's library and for well-known frameworks."""
+
+    name: str
+    own: bool
+
+
+@dataclass(slots=True)
+class Trace:
+    """One run of frames: lines `first` to `last`, and the exception or signal that heads (or ends) it."""
+
+    exception: str
+    first: int
+    last: int
+    innermost_last: bool = False
+    caused: bool = False  # headed by "Caused by": explains the trace before it
+    frames: list[Frame] = field(default_factory=list)
+
+    def own_frames(self) -> list[str]:
+        """Names of the reporter's own frames, innermost first, repeats removed."""
+        frames = reversed(self.frames) if self.innermost_last else self.frames
+        return list(dict.fromkeys(frame.name for frame in frames if frame.own))
+
+
+_FRAMEWORK_NAME = re.compile(
+    r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|android|androidx|com\.android|dalvik|libcore"
+    r"|org\.(?:springframework|apache|hibernate|eclipse|junit|jboss|codehaus|gradle|slf4j)|io\.(?:netty|reactivex|undertow)"
+    r"|reactor|rx|okhttp3?|retrofit2|com\.(?:google\.common|fasterxml|zaxxer)|ch\.qos|System|Microsoft|Newtonsoft|Castle|MS"
+    r"|Mono\.Runtime|NUnit|Xunit|runtime|net/http|reflect|testing|syscall|sync|std|core|alloc|backtrace|rust_panic"
+    r"|test|proc|process|Array|Object|Promise|Function|Module|node|internal|Generator|Map|Set|Reflect"
+    r"|__libc\w*|_?start|raise|abort|__GI_\w+|__cxa\w+|malloc|free|memcpy|strlen|pthread\w*|clone|start_thread|gsignal"
+    r"|g_log\w*|g_assert\w*|gtk_main|g_main\w*|mono_\w+|_sigtramp|UnhandledException)(?:[.:/(]|$)"
+    r"|.*\$Proxy|.*FastClassBy|(?:rust_begin_unwind|lang_start|__rust_\w+|rust_\w+try|_Unwind_\w+|main|panic|<unknown>)$"
+)
+_FRAMEWORK_PLACE = re.compile(
+    r"site-packages|dist-packages|/lib/python\d|<frozen|importlib|/gems/|/ruby/\d|/lib/ruby|node_modules|node:|internal/"
+    r"|<anonymous>\)?$|^native|/pkg/mod/|/usr/local/go/|/usr/lib/go|/rustc/|libstd/|libcore/|src/rt/"
+)
+_SYSTEM_IMAGES = re.compile(
+    r"CoreFoundation|UIKit|libobjc|libsystem|Foundation|libdispatch|GraphicsServices|dyld|libswift|AppKit|HIToolbox|libc\+\+"
+    r"|QuartzCore|CoreData|CFNetwork|libxpc|WebKit|JavaScriptCore|BaseBoard|FrontBoard|libBacktrace|mono|libmono|\?\?\?"
+)
+_CALL = re.compile(
+    r"\s*at (?:async |new |static )?(\(wrapper [^)\n]{0,60}\) )?([^\s(]{1,300})(?: \[as [^\]\s]{1,60}\])? ?[(<\[]([^\n]{0,300})"
+)
+_UNNAMED = re.compile(
+    r"\s*at (?:<unknown> |\(wrapper|<anonymous>|(?:https?|file|webpack|node):\S{1,300}:\d+$|/\S{1,300}:\d+:\d+$)"
+)
+_POSITION = re.compile(r":\d+:\d+\)|<anonymous>\)|native\)")
+_GAP_LINES = 3
+_PYTHON = re.compile(r'\s*File "([^"\n]{1,300})", line \d+, in ([\w<>.]{1,100})')
+_RUBY = re.compile(r"\s*(?:from |\d+: from )?([^\s:]{1,200}\.rb):\d+:in [`']([^'\n]{1,100})'")
+_GO = re.compile(r"([\w./-]{1,150}(?:\.\(\*?\w{1,60}\))?(?:\.\w{1,80}){1,4})\((?:0x|\.\.\.|\{|\))")
+_C = re.compile(r"\s*#\d{1,3} +(?:0x[0-9a-fA-F]{4,16} in )?([\w:~<>,*& ]{1,120}?) ?\(")
+_APPLE = re.compile(r"\s*\d{1,3}\s+([\w.+?-]{1,60})\s+0x[0-9a-fA-F]{4,16}\s+([^\n]{1,200})")
+_RUST = re.compile(r"\s*\d{1,3}:\s+(?:0x[0-9a-fA-F]{2,16} - )?([\w<>:{}$, &*\[\]#.-]{3,300})$")
+_FIREFOX = re.compile(r"\s*([\w$./<]{1,100})@(?:https?|file|resource)://[^\s]{1,300}:\d+(?::\d+)?$")
+
+_HEAD = re.compile(
+    r"(?<![A-Za-z0-9_])([A-Z]\w{0,80}?(?:Exception|Error|Fault)|SIG(?:SEGV|ABRT|BUS|ILL|FPE|TRAP)|EXC_[A-Z_]{3,30})(?![A-Za-z0-9_])"
+)
+_PANIC = re.compile(r"(?:panic: |fatal error: |[^\n]{0,80}panicked at ')([^\n']{3,200})")
+_NOISE = re.compile(
+    r"\$\$(?:EnhancerBy|FastClassBy|Lambda)\w*|\$\$Lambda\$[\w/]+|::h[0-9a-f]{16}$|\{\{closure\}\}|\{closure[^}]*\}|`\d+(?:\[[^\]]*\])?"
+)
+_DOTNET_HIDDEN = re.compile(r"<(\w+)>[a-z]__\w*|<>c__\w*|<>c\b")
+_GENERICS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
+_LAMBDA = re.compile(r"lambda\$(\w+?)\$\d+|\$?lambda[-$]\d+|\$\d+")
+_PARTS = re.compile(r"[.:/+$#\\]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What the traces of one text say: `traces` with causes resolved, `wrappers` that a cause explains away."""
+
+    traces: tuple[Trace, ...]
+    wrappers: frozenset[str]
+    frame_lines: frozenset[int]
+
+
+def read_stack(lines: Sequence[str]) -> Stack:
+    """Every stack trace in the lines, in order; prose without a single frame gives an empty one."""
+    traces: list[Trace] = []
+    frame_lines: list[int] = []
+    wrappers: set[str] = set()
+    head, caused, current = "", False, None
+    for number, line in enumerate(lines):
+        reading = _read_frame(line)
+        if reading is not None:
+            frame, innermost_last = reading
+            frame_lines.append(number)
+            if current is None or current.innermost_last != innermost_last:
+                current = Trace("" if innermost_last else head, number, number, innermost_last, caused)
+                traces.append(current)
+                head, caused = "", False
+            current.last = number
+            if frame:
+                current.frames.append(frame)
+            continue
+        if current is not None and current.innermost_last and not current.exception and line[:1].strip():
+            current.exception, current.last = _head(line), number
+            current = None
+            continue
+        if name := _head(line):
+            wrappers.update(_HEAD.findall(line[: line.rfind("--->")])) if "--->" in line else None
+            head, caused, current = name, line.lstrip().startswith("Caused by"), None
+        elif current is not None and number - current.last > _GAP_LINES:
+            current = None
+    return _resolve_causes([trace for trace in traces if trace.frames], wrappers, frozenset(frame_lines))
+
+
+def _resolve_causes(traces: list[Trace], wrappers: set[str], frame_lines: frozenset[int]) -> Stack:
+    """A trace headed "Caused by" takes the place of the one before it, and its frames when it has none."""
+    kept: list[Trace] = []
+    for trace in traces:
+        if trace.caused and kept and trace.exception:
+            outer = kept.pop()
+            wrappers.add(outer.exception)
+            trace.first = outer.first
+            if not trace.own_frames():
+                trace.frames = outer.frames
+        kept.append(trace)
+    wrappers.difference_update(trace.exception for trace in kept)
+    return Stack(tuple(kept), frozenset(wrappers), frame_lines)
+
+
+def _head(line: str) -> str:
+    """The exception, signal or panic that a line announces, "" when none; after `--->` the inner one."""
+    if "anic" in line and (panic := _PANIC.match(line)):
+        return f"panic: {mask_message(panic[1])}"
+    if (
+        "Exc" not in line
+        and "Err" not in line
+        and "SIG" not in line
+        and "Fault" not in line
+        and "EXC" not in line
+    ):
+        return ""
+    match = _HEAD.search(line[line.rfind("--->") :] if "--->" in line else line)
+    return match[1] if match else ""
+
+
+def _read_frame(line: str) -> tuple[Frame | None, bool] | None:
+    """(frame, innermost last) of one line; a frame of None is a frame without a usable name."""
+    start = line.lstrip()[:12]
+    if start.startswith("at ") or start.startswith("at\t"):
+        return _read_call(line)
+    if start.startswith('File "'):
+        return _read_python(line)
+    if start[:1] == "#":
+        return _named(_C.match(line))
+    if start[:1].isdigit():
+        return _read_numbered(line) or _read_ruby(line)
+    if ".rb:" in line:
+        return _read_ruby(line)
+    if "@" in line:
+        return _named(_FIREFOX.match(line))
+    if line[:1] == "\t" and ".go:" in line:
+        return None, False
+    if line.endswith(")") and (go := _GO.match(line)):
+        return Frame(frame_name(go[1].rpartition("/")[2]), not _FRAMEWORK_NAME.match(go[1])), False
+    if start.startswith("goroutine "):
+        return None, False
+    return None
+
+
+def _read_call(line: str) -> tuple[Frame | None, bool] | None:
+    """Java, .NET, Mono and JavaScript: `at name (place)`."""
+    call = _CALL.match(line)
+    if call is None:
+        return (None, False) if _UNNAMED.match(line) else None
+    wrapper, name, place = call[1], call[2], call[3]
+    if not ("." in name or ":" in name or _POSITION.search(place)):
+        return None
+    own = not (
+        wrapper or "<anonymous>" in name or _FRAMEWORK_NAME.match(name) or _FRAMEWORK_PLACE.search(place)
+    )
+    short = frame_name(name)
+    return (Frame(short, own) if short else None), False
+
+
+def _read_python(line: str) -> tuple[Frame | None, bool] | None:
+    frame = _PYTHON.match(line)
+    if frame is None:
+        return None
+    module = re.split(r"[/\\]", frame[1])[-1].removesuffix(".py")
+    return Frame(f"{module}.{frame[2]}", not _FRAMEWORK_PLACE.search(frame[1])), True
+
+
+def _read_ruby(line: str) -> tuple[Frame | None, bool] | None:
+    frame = _RUBY.match(line)
+    if frame is None:
+        return None
+    module = frame[1].rpartition("/")[2].removesuffix(".rb")
+    method = re.sub(r"^(?:block|rescue|ensure)(?: \(\d+ levels\))? in ", "", frame[2])
+    name = frame_name(method) if "#" in method or "." in method else f"{module}.{method}"
+    return Frame(name, not _FRAMEWORK_PLACE.search(frame[1])), False
+
+
+def _read_numbered(line: str) -> tuple[Frame | None, bool] | None:
+    """Apple crash reports (`3 Image 0x1 symbol + 84`) and Rust backtraces (`3: crate::function`)."""
+    if apple := _APPLE.match(line):
+        symbol = re.sub(r"\s\+\s\d+.*$", "", apple[2])
+        objective_c = re.match(r"[-+]\[([\w()]+) ([\w:]+)\]", symbol)
+        name = (
+            f"{objective_c[1]}.{objective_c[2].strip(':')}"
+            if objective_c
+            else frame_name(symbol.partition("(")[0])
+        )
+        return Frame(name, not _SYSTEM_IMAGES.match(apple[1]) and bool(name)), False
+    if rust := _RUST.match(line):
+        return Frame(frame_name(rust[1]), "::" in rust[1] and not _FRAMEWORK_NAME.match(rust[1])), False
+    return None
+
+
+def _named(match: re.Match[str] | None) -> tuple[Frame | None, bool] | None:
+    """A C, C++ or Firefox frame whose first group is the function."""
+    if match is None:
+        return None
+    name = frame_name(match[1])
+    return (Frame(name, not _FRAMEWORK_NAME.match(match[1].strip())) if name else None), False
+
+
+def frame_name(qualified: str) -> str:
+    """The last two parts of a function's name without compiler-made suffixes: "CartService.total"."""
+    name = _DOTNET_HIDDEN.sub(lambda match: match[1] or "", _NOISE.sub("", qualified))
+    name = _LAMBDA.sub(lambda match: match[1] or "", name.replace("<init>", "new").replace("<clinit>", "new"))
+    for _ in range(3):  # generic arguments nest, rarely deeper
+        name = _GENERICS.sub("", name)
+    parts = [
+        part
+        for part in _PARTS.split(name.replace("..ctor", ".new").replace(".MoveNext", ""))
+        if part.strip("()*<>& ")
+    ]
+    return ".".join(part.strip("()*<>& ") for part in parts[-2:])
