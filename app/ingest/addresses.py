@@ -9,12 +9,16 @@ IP = "<ip>"
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _V4 = re.compile(rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w]|\.\d|-\w)")
-_V6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,40}+(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])")
+_V6 = re.compile(
+    r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,40}+(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])"
+)
 _V6_GLOBAL = re.compile(r"(?i)(?:[23][0-9a-f]{3}|fe80|f[cd][0-9a-f]{2}|64:ff9b)?:")
 _CONTEXT = re.compile(
-    r"(?i)(?P<address>\bips?\b|\bipv4\b|\baddr|\bhost|\bserver|\bgateway\b|\bdns\b|\bping|\bpeer\b|\bremote|\bsubnet\b"
+    r"(?i)(?P<address>\bips?\b|\bipv4\b|\baddr|\bhost|\bserver|\bgateway\b|\bdns\b|\bping|\bpeer\b"
+    r"|\bremote|\bsubnet\b"
     r"|\bconnect|\bnode\b|\brouter\b|\bproxy\b|\bvpn\b|\blisten|\bbind\b|\bclient\b|://|@)"
-    r"|(?P<version>version|\bver\b|\bv$|release|\bbuild|updat|upgrad|downgrad|install|\brev|\bsdk\b|assembly"
+    r"|(?P<version>version|\bver\b|\bv$|release|\bbuild|updat|upgrad|downgrad|install|\brev|\bsdk\b"
+    r"|assembly"
     r"|firmware|driver|hotfix|\bpatch|/$)"
 )
 _PRODUCT = re.compile(r"(?:[A-Z][\w.+#-]*+|\b[a-z]++[A-Z]\w*+)[ (]$")

@@ -30,23 +30,32 @@ _CARD_NETWORK = re.compile(
 _IBAN = re.compile(r"(?i)(?<![\w-])[a-z]{2}\d\d(?:[ -]?[a-z0-9]{2,4}){3,8}[ -]?[a-z0-9]{1,4}(?!\w)")
 
 _LABELS = re.compile(
-    r"(?i)(?P<phone>\bphone|\btele?(?:ph|f)|\btel\b|\bmobil|\bcell\b|\bcall|\bfax\b|\bwhatsapp\b|\bsms\b|\bcontact\b"
+    r"(?i)(?P<phone>\bphone|\btele?(?:ph|f)|\btel\b|\bmobil|\bcell\b|\bcall|\bfax\b|\bwhatsapp\b|\bsms\b"
+    r"|\bcontact\b"
     r"|\breach\b|\bdial|\bhandy\b|\brufnummer\b|\bportable\b|\bm[oó]vil\b|\bcelular\b|\bext\b)"
-    r"|(?P<trap>\border|\binvoice|\btracking|\bticket|\bcase\b|\bref|\bserial|\bpart\b|\baccount|\bsku\b|\bpo\b|\brma\b"
-    r"|\bimei\b|\bbarcode|\bisbn|\bcommand|\bversion|\bbuild|\berror|\bcode\b|\bbug\b|\bissue\b|\bparcel|\bshipment"
+    r"|(?P<trap>\border|\binvoice|\btracking|\bticket|\bcase\b|\bref|\bserial|\bpart\b|\baccount|\bsku\b"
+    r"|\bpo\b|\brma\b"
+    r"|\bimei\b|\bbarcode|\bisbn|\bcommand|\bversion|\bbuild|\berror|\bcode\b|\bbug\b|\bissue\b|\bparcel"
+    r"|\bshipment"
     r"|\btransaction|\bbooking|\bbestell|\brechnung|\bcommande\b|\bfacture|\bpedido|\bid\b)"
 )
-_PHONE = re.compile(r"(?<![\w.,:/#=<-])(?<![\w.]\+)(?:\+|\(\+)?\(?\d(?:[ ()./\u2011\u2013-]{0,3}\d){6,14}(?![\w%/:]|[.,-]\d|-\w)")
+_PHONE = re.compile(
+    r"(?<![\w.,:/#=<-])(?<![\w.]\+)(?:\+|\(\+)?\(?\d(?:[ ()./\u2011\u2013-]{0,3}\d){6,14}(?![\w%/:]"
+    r"|[.,-]\d|-\w)"
+)
 _NANP = re.compile(r"(?:\+?1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}")
 _DATE = re.compile(
-    r"(?:19|20)\d\d[-./ ]?[01]\d[-./ ]?[0-3]\d|[0-3]?\d([-./])[0-3]?\d\1(?:19|20)\d\d|(?:19|20)\d\d ?- ?(?:19|20)\d\d"
+    r"(?:19|20)\d\d[-./ ]?[01]\d[-./ ]?[0-3]\d|[0-3]?\d([-./])[0-3]?\d\1(?:19|20)\d\d|(?:19"
+    r"|20)\d\d ?- ?(?:19|20)\d\d"
 )
 _TRUNK_REGIONS = ("GB", "DE", "FR", "IT", "NL", "AU", "IN", "JP", "BE", "CH")  # national numbers begin with 0
 _REACH = 32  # characters before a number that may say what it is
 
 _NATIONAL_LABEL = re.compile(
-    r"(?i)\b(?P<label>ssn|social security|sin|social insurance|nino|ni number|national insurance|aadhaa?r|pan"
-    r"|dni|nie|nif|nir|s[eé]curit[eé] sociale|bsn|burgerservicenummer|steuer-?id(?:entifikationsnummer)?|idnr|pesel"
+    r"(?i)\b(?P<label>ssn|social security|sin|social insurance|nino|ni number|national insurance|aadhaa?r"
+    r"|pan"
+    r"|dni|nie|nif|nir|s[eé]curit[eé] sociale|bsn|burgerservicenummer|steuer-?id(?:entifikationsnummer)?"
+    r"|idnr|pesel"
     r"|personnummer|cpr|hetu|tfn|tax file|rut|cpf|codice fiscale|curp|passport|passeport|reisepass"
     r"|national id|id card|personalausweis)\b"
     r"(?P<between>(?:\s?(?:number|num|nummer|no|nr|is|ist|est|es)\b|[\s.:#=(]){0,6})"
@@ -65,7 +74,9 @@ def _us_ssn(value: str) -> bool:
 
 
 def _ca_sin(value: str) -> bool:
-    return re.fullmatch(r"\d{3}[ -]?\d{3}[ -]?\d{3}", value) is not None and luhn.is_valid(re.sub(r"\D", "", value))
+    return re.fullmatch(r"\d{3}[ -]?\d{3}[ -]?\d{3}", value) is not None and luhn.is_valid(
+        re.sub(r"\D", "", value)
+    )
 
 
 def _gb_nino(value: str) -> bool:
@@ -73,7 +84,9 @@ def _gb_nino(value: str) -> bool:
 
 
 def _aadhaar(value: str) -> bool:
-    return re.fullmatch(r"\d{4}[ -]?\d{4}[ -]?\d{4}", value) is not None and verhoeff.is_valid(re.sub(r"\D", "", value))
+    return re.fullmatch(r"\d{4}[ -]?\d{4}[ -]?\d{4}", value) is not None and verhoeff.is_valid(
+        re.sub(r"\D", "", value)
+    )
 
 
 def _in_pan(value: str) -> bool:
@@ -110,7 +123,7 @@ def redact(text: str) -> str:
 
 
 def _label_before(match: re.Match[str]) -> str:
-    """"phone" or "trap" by the nearest telling word in front of the match on its line, else ""."""
+    """ "phone" or "trap" by the nearest telling word in front of the match on its line, else ""."""
     before = match.string[max(0, match.start() - _REACH) : match.start()].rpartition("\n")[2]
     kinds = [found.lastgroup or "" for found in _LABELS.finditer(before)]
     return kinds[-1] if kinds else ""
@@ -169,7 +182,9 @@ def _is_phone(text: str, *, is_named: bool) -> bool:
     if is_named and 7 <= sum(map(str.isdigit, text)) <= 15:
         return True
     if text.startswith(("+", "(+", "00")):
-        return _is_international(re.sub(r"^\(?(?:\+|00)", "+", text), is_spaced=not text.lstrip("+").isdigit())
+        return _is_international(
+            re.sub(r"^\(?(?:\+|00)", "+", text), is_spaced=not text.lstrip("+").isdigit()
+        )
     if _NANP.fullmatch(text):
         return True
     is_layout = text.startswith(("0", "(0")) and re.search(r"\d[ ()/-]+\d{2,}", text) is not None

@@ -16,11 +16,13 @@ _EMAIL = re.compile(
     r"(?!(?:service|socket|target|timer|mount|png|jpe?g|gif|dll|jar)\b)[^\W\d_]{2,24}(?![\w-])"
 )
 _EMAIL_SPELT = re.compile(
-    r"(?i)(?<![\w.+-])[\w.+-]{1,64} ?[\[({] ?at ?[\])}] ?[\w-]{1,63}(?: ?(?:\.|[\[({] ?dot ?[\])}]) ?[\w-]{1,63}){1,5}"
+    r"(?i)(?<![\w.+-])[\w.+-]{1,64} ?[\[({] ?at ?[\])}] ?[\w-]{1,63}(?: ?(?:\."
+    r"|[\[({] ?dot ?[\])}]) ?[\w-]{1,63}){1,5}"
 )
 _HOME = re.compile(
     r"(?P<home>(?<![\w.])/(?:home|Users)/|(?i:[a-z]:[\\/]{1,2}(?:users|documents and settings)[\\/]{1,2}))"
-    r"(?!(?:shared|public|default|all users)\b|<)(?P<user>[^\s\\/:;,\"'`<>|)(]{1,64}(?: [^\s\\/:;,\"'`<>|)(]{1,32}){0,2}(?=[\\/])|[^\s\\/:;,\"'`<>|)(]{1,64})",
+    r"(?!(?:shared|public|default|all users)\b|<)(?P<user>[^\s\\/:;,\"'`<>|)(]{1,64}(?: [^\s\\/:;,\"'`<>"
+    r"|)(]{1,32}){0,2}(?=[\\/])|[^\s\\/:;,\"'`<>|)(]{1,64})",
 )
 _DIGITS = re.compile(r"\d.{0,3}\d", re.DOTALL)
 _ROUNDS = 8  # a replacement may bare another match beside it; two rounds settle all but contrived text
