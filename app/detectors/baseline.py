@@ -1,0 +1,331 @@
+"""What leads us to expect a count: a topic's decayed, outlier-resistant share of the desk's traffic.
+
+A customer counts once per topic and business day, at the earliest ticket of that day, so a count is a
+function of the set of sightings and not of the order they arrived in. Everything here answers for one
+instant `at` and reads nothing after it; both classes may hold later rows (a replay prepares them once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.detectors.calendar import DAY_S, BusinessClock, Flags, Floats, Ints
+from app.domain import Series
+
+HISTORY_DAYS = 182  # older sightings no longer weigh anything
+FORECAST_HALF_LIFE_DAYS = 42.0
+MEMORY_HALF_LIFE_DAYS = 42.0
+PRIOR_WEIGHT = 0.35  # customers' worth of prior; small, as the population of rates is heavy-tailed
+PRIOR_PER_DAY = 0.05  # customers a day of a topic we know nothing of
+BLOCK_WEIGHT = 8.0  # pseudo-customers pulling a block's share to the topic's own
+GAP_CUSTOMERS = 12.0  # a silence is a gap once this many customers were due in it
+Span = tuple[float, float]  # (begin, end] in Unix seconds
+
+
+def _inside(at: Floats, spans: Sequence[Span]) -> Flags:
+    hit = np.zeros(len(at), bool)
+    for begin, end in spans:
+        hit |= (at > begin) & (at <= end)
+    return hit
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Customers counted once per topic and day: `topic`, `slot` int64, `at` Unix seconds, `live`; by topic, time."""
+
+    topic: Ints
+    at: Floats
+    slot: Ints
+    live: Flags
+
+    @classmethod
+    def of(cls, topics: Sequence[Series], clock: BusinessClock, spans: Sequence[Span]) -> Counted:
+        """Count `topics`; sightings inside `spans` (mass events) are as if they had never been."""
+        at = np.concatenate([s.at for s in topics]) if topics else np.empty(0)
+        live = np.concatenate([s.live for s in topics]) if topics else np.empty(0, bool)
+        customer = np.concatenate([s.customer for s in topics]) if topics else np.empty(0, np.int64)
+        topic = np.repeat(np.arange(len(topics)), [len(s.at) for s in topics])
+        if spans:
+            kept = ~_inside(at, spans)
+            at, live, customer, topic = at[kept], live[kept], customer[kept], topic[kept]
+        slot = clock.slots(at)
+        day = slot // 24
+        # Stable, so the first row of a (topic, day, customer) run is its earliest.
+        order = np.lexsort((customer, day, topic))
+        t, d, c = topic[order], day[order], customer[order]
+        new = np.ones(len(order), bool)
+        new[1:] = (t[1:] != t[:-1]) | (d[1:] != d[:-1]) | (c[1:] != c[:-1])
+        first = np.sort(order[new])
+        return cls(topic[first], at[first], slot[first], live[first])
+
+
+def _so_far(opened: Flags, wanted: Flags) -> Ints:
+    """(m + 1, 2) running count of the `wanted` rows per block: closed hours, open hours."""
+    running = np.zeros((len(opened) + 1, 2), np.int64)
+    np.cumsum(~opened & wanted, out=running[1:, 0])
+    np.cumsum(opened & wanted, out=running[1:, 1])
+    return running
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The whole desk's traffic, prepared: per day and block, forecast per clock hour, exact in windows.
+
+    `volume` (D, 2) customers per day and block (0 closed, 1 open); `edges` (24 D + 1,) Unix seconds of the
+    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, 2) the forecast summed up per block.
+    """
+
+    clock: BusinessClock
+    first_day: int
+    until: float
+    counted: Counted
+    volume: Floats
+    edges: Floats
+    hourly: Floats
+    forecast: Floats
+    ahead: Floats
+    so_far: Ints
+    live_so_far: Ints
+    voids: tuple[Span, ...] = ()
+    gaps: tuple[Span, ...] = ()
+    silences: tuple[Span, ...] = ()
+
+    @classmethod
+    def build(
+        cls, series: Series, clock: BusinessClock, at: float, *, voids: Sequence[Span] = ()
+    ) -> Desk:
+        """Prepare the desk's own series as it was at `at`; `voids` are the hours of mass events, left out.
+
+        Raises ValueError when the series holds no sighting up to `at`: there is nothing to expect from.
+        """
+        rows = int(np.searchsorted(series.at, at, side="right"))
+        if not rows:
+            raise ValueError("the desk has no ticket yet: nothing can be expected of it")
+        last_day = clock.day(at)
+        first_day = max(clock.day(float(series.at[0])), last_day - HISTORY_DAYS + 1)
+        edges = clock.edges(first_day, last_day)
+        begin = int(np.searchsorted(series.at, edges[0]))
+        recent = Series(
+            series.topic, series.at[begin:rows], series.customer[begin:rows], series.live[begin:rows], ()
+        )
+        counted = Counted.of([recent], clock, voids)
+        days = last_day - first_day + 1
+        hourly = (
+            np.bincount(counted.slot - 24 * first_day, minlength=24 * days).reshape(days, 24).astype(float)
+        )
+        slots = np.arange(24 * first_day, 24 * (last_day + 1))
+        opened = clock.is_open(slots)
+        forecast = _forecast(hourly, edges)
+        exposure = forecast.ravel() * _kept_share(edges, voids)
+        ahead = np.zeros((len(slots) + 1, 2))
+        ahead[1:, 0] = np.cumsum(np.where(opened, 0.0, exposure))
+        ahead[1:, 1] = np.cumsum(np.where(opened, exposure, 0.0))
+        by_block = hourly.reshape(days, 24) * opened.reshape(days, 24)
+        volume = np.stack([hourly.sum(1) - by_block.sum(1), by_block.sum(1)], axis=1)
+        is_open = clock.is_open(counted.slot)
+        silences, gaps = _gaps(edges, hourly.ravel(), exposure, at)
+        return cls(
+            clock, first_day, at, counted, volume, edges, hourly, forecast, ahead,
+            _so_far(is_open, np.ones_like(is_open)), _so_far(is_open, counted.live),
+            tuple(voids), gaps, silences,
+        )  # fmt: skip
+
+    @property
+    def days(self) -> int:
+        return len(self.volume)
+
+    def day_index(self, at: float) -> int:
+        """Index of the local day `at` lies in, counted from the first day of the desk's memory."""
+        return (int(np.searchsorted(self.edges[:-1], at, side="right")) - 1) // 24
+
+    def age_days(self, at: float) -> float:
+        """How long the desk has been known at `at`."""
+        return (at - float(self.counted.at[0])) / DAY_S if len(self.counted.at) else 0.0
+
+    def forecast_between(self, begin: Floats, end: Floats) -> Floats:
+        """(k, 2) customers forecast per block in each (begin, end]."""
+        blocks = (self.ahead[:, 0], self.ahead[:, 1])
+        return np.stack(
+            [np.interp(end, self.edges, ahead) - np.interp(begin, self.edges, ahead) for ahead in blocks],
+            axis=1,
+        )
+
+    def between(self, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
+        """(k, 2) customers that really came per block in each (begin, end]; only live ones when asked."""
+        so_far = self.live_so_far if live else self.so_far
+        low, high = (np.searchsorted(self.counted.at, mark, side="right") for mark in (begin, end))
+        return np.asarray(so_far[high] - so_far[low], float)
+
+    def back_over_gaps(self, begin: Floats, at: float) -> Floats:
+        """`begin` moved back to the start of the gap it lies in: a catch-up is spread over its silence."""
+        moved = begin.copy()
+        for start, end in self.gaps:
+            if start < at:
+                moved[(begin > start) & (begin < end)] = start
+        return moved
+
+
+def _forecast(hourly: Floats, edges: Floats) -> Floats:
+    """(D, 24) customers expected per clock hour, each day from the same weekdays before it.
+
+    A decayed mean by hour of the week, smoothed 1-2-1 over the clock; what came, as long as there is no
+    earlier week.
+    """
+    days = len(hourly)
+    length = np.diff(edges).reshape(days, 24) / 3600.0
+    decay = 2.0 ** (-7.0 / FORECAST_HALF_LIFE_DAYS)
+    total, hours = np.zeros((7, 24)), np.zeros((7, 24))
+    forecast = hourly.copy()
+    for d in range(days):
+        w = d % 7
+        if d >= 7:
+            rate = total[w] / np.maximum(hours[w], 1e-9)
+            smooth = np.convolve(np.concatenate([rate[-1:], rate, rate[:1]]), (0.25, 0.5, 0.25), "valid")
+            forecast[d] = smooth * length[d]
+        total[w] = total[w] * decay + hourly[d]
+        hours[w] = hours[w] * decay + length[d]
+    return forecast
+
+
+def _kept_share(edges: Floats, voids: Sequence[Span]) -> Floats:
+    """(H,) the share of each slot that no void covers."""
+    length = np.diff(edges)
+    kept = length.copy()
+    for begin, end in voids:
+        kept -= np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0.0, None)
+    return np.asarray(np.clip(kept, 0.0, None) / np.maximum(length, 1e-9))
+
+
+def _gaps(
+    edges: Floats, hourly: Floats, exposure: Floats, at: float
+) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    """Silences of the feed, and those whose tickets all arrived in the hour after (with that hour)."""
+    quiet = hourly <= 0.1 * exposure
+    quiet[: 7 * 24] = False  # nothing is forecast in the first week
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(int)))
+    silences: list[Span] = []
+    gaps: list[Span] = []
+    for first, after in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
+        due = float(exposure[first:after].sum())
+        if due < GAP_CUSTOMERS or edges[first] >= at:
+            continue
+        silences.append((float(edges[first]), min(float(edges[after]), at)))
+        if after < len(hourly) and hourly[after] >= exposure[after] + 0.5 * due:
+            gaps.append((float(edges[first]), float(edges[after + 1])))
+    return tuple(silences), tuple(gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Several topics' counted customers, laid out for vectorised look-ups.
+
+    `key` (m,) int64 sorts by topic, then time; `so_far` (m + 1, 2) customers before each row per block,
+    `live_so_far` the live ones; `daily` (n, D, 2) customers per topic, day and block; `born` (n,) Unix
+    seconds of each topic's first sighting.
+    """
+
+    key: Ints
+    so_far: Ints
+    live_so_far: Ints
+    daily: NDArray[np.float32]
+    born: Floats
+
+    @classmethod
+    def build(cls, topics: Sequence[Series], desk: Desk) -> Ledger:
+        """Count every topic within the desk's memory."""
+        counted = Counted.of([_since(s, float(desk.edges[0])) for s in topics], desk.clock, desk.voids)
+        opened = desk.clock.is_open(counted.slot)
+        n, days = len(topics), desk.days
+        day = np.clip(counted.slot // 24 - desk.first_day, 0, days - 1)
+        cell = (counted.topic * days + day) * 2 + opened
+        daily = np.bincount(cell, minlength=n * days * 2).reshape(n, days, 2)
+        return cls(
+            _key(counted.topic, counted.at),
+            _so_far(opened, np.ones_like(opened)),
+            _so_far(opened, counted.live),
+            daily.astype(np.float32),
+            np.array([s.at[0] if len(s.at) else np.inf for s in topics]),
+        )
+
+    def between(self, rows: Ints, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
+        """(n, k, 2) customers of each of `rows` per block in each (begin, end] (k,); live ones when asked."""
+        so_far = self.live_so_far if live else self.so_far
+        return np.asarray(so_far[self._rank(rows, end)] - so_far[self._rank(rows, begin)], float)
+
+    def _rank(self, rows: Ints, at: Floats) -> Ints:
+        """(n, k) how many counted customers lie before or at `at`, those of earlier topics included."""
+        wanted = _key(np.repeat(rows, len(at)), np.tile(at, len(rows)))
+        return np.searchsorted(self.key, wanted, side="right").reshape(len(rows), len(at))
+
+
+def _since(series: Series, begin: float) -> Series:
+    low = int(np.searchsorted(series.at, begin))
+    return Series(series.topic, series.at[low:], series.customer[low:], series.live[low:], ())
+
+
+def _key(topic: Ints, at: Floats) -> Ints:
+    return np.asarray(topic, np.int64) * 10**13 + np.round(at * 1000.0).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What each of n topics is expected to be of the desk, as known at each of k window starts.
+
+    `evidence` (n, k) decayed customers credited; `overall` (n, k) and `by_block` (n, k, 2) shares.
+    """
+
+    evidence: Floats
+    overall: Floats
+    by_block: Floats
+
+
+def credits(daily: Floats, volume: Floats, *, age_days: float) -> Floats:
+    """(n, D, 2) what each day adds to a topic's baseline: outbreak days teach (almost) nothing.
+
+    One-sided Huber-like winsorising, iterated from the raw mean downwards: a level that has held for much
+    of the memory is the level, a burst is not. The old level never locks a new one out.
+    """
+    if age_days <= 10:
+        return daily
+    total = daily.sum(2)
+    traffic = volume.sum(1)
+    weight = 2.0 ** (-np.arange(len(traffic), 0, -1) / 42.0)
+    exposure = float(weight @ traffic) + 1e-9
+    credited = total
+    for _ in range(3):
+        share = (credited @ weight) / exposure
+        mean = share[:, None] * traffic
+        sd = np.sqrt(mean + (0.2 * mean) ** 2)
+        capped = np.minimum(total, mean + 2.33 * sd + 1.0)
+        credited = np.where(total > mean + 3.5 * sd + 2.0, mean, capped)
+    return np.asarray(daily * (credited / np.maximum(total, 1.0))[:, :, None])
+
+
+def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) -> Share:
+    """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own."""
+    today = desk.day_index(at)
+    volume = desk.volume[:today]
+    credited = credits(ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at))
+    midnights = desk.edges[::24]
+    day = np.maximum(np.searchsorted(midnights[:-1], starts, side="right") - 1, 0)
+    age_days = np.subtract.outer(starts, midnights[1 : today + 1]) / DAY_S + 0.5
+    closed = np.arange(today) < day[:, None]
+    weight = np.where(closed, 2.0 ** (-age_days / MEMORY_HALF_LIFE_DAYS), 0.0)
+    exposure = np.einsum("kd,db->kb", weight, volume)
+    evidence = np.einsum("kd,ndb->nkb", weight, credited)
+    usual_day = exposure.sum(1) / np.maximum(weight.sum(1), 1e-9)
+    # The hours of the day before the window, at full weight, credited up to what a usual day could bring.
+    exposure = exposure + desk.between(midnights[day], starts)
+    begun = ledger.between(rows, midnights[day], starts)
+    usual = evidence.sum(2) / np.maximum(weight.sum(1), 1e-9)
+    begun *= np.minimum(1.0, (usual + 2.33 * np.sqrt(usual) + 1.0) / np.maximum(begun.sum(2), 1.0))[:, :, None]
+    evidence = evidence + begun
+    a, b = evidence.sum(2), exposure.sum(1)
+    prior = PRIOR_WEIGHT * np.maximum(usual_day, 1.0) / PRIOR_PER_DAY
+    overall = (a + PRIOR_WEIGHT) / (b + prior / (1.0 + a / 2.0))
+    by_block = (evidence + BLOCK_WEIGHT) / (exposure + BLOCK_WEIGHT / overall[:, :, None])
+    return Share(a, overall, by_block)

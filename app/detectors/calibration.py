@@ -1,0 +1,15 @@
+"""The calibration table: what makes a raw improbability "false episodes per topic-week".
+
+Written by `python -m tests.bench calibrate`; never edited by hand. A finding carries VERSION, so that
+its sentence can be reproduced after a refit.
+"""
+
+from __future__ import annotations
+
+VERSION = "1"
+
+WINDOW_PENALTY: dict[int, float] = {2: 1.75, 6: 1.9, 24: 1.75, 72: 1.4, 168: 1.4, 504: 0.95}
+"""Per window in hours: what to take off -log10 p so that all windows raise equally often by chance."""
+
+SCALE: tuple[tuple[float, float], ...] = ((0.0, -0.78), (6.0, 5.22))
+"""Best window's score against strength, -log10 false episodes per topic-week; linear between and beyond."""
