@@ -15,7 +15,6 @@ import httpx
 
 from app.domain import Event
 from app.errors import ForeshockError
-from app.notify import sign
 from app.notify.address import Resolve, resolve, target
 
 SCHEDULE = tuple(timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
@@ -143,7 +142,3 @@ def body(event: Event, *, base_url: str, text: Any = None) -> bytes:
     content = {"type": event.type, "version": 1, "timestamp": event.at.isoformat().replace("+00:00", "Z"),
                "data": data}  # fmt: skip
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def signed_headers(secrets: Sequence[str], event: Event, at: datetime, content: bytes) -> dict[str, str]:
-    return sign.headers(secrets, event.id, at, content)

@@ -26,8 +26,9 @@ def write(
     *,
     at: datetime,
     actor: str = "engine",
+    owed: bool = True,
 ) -> Event:
-    """Record a fact about `subject` and owe it to every subscription that wants it."""
+    """Record a fact about `subject` and, when `owed`, owe it to every subscription that wants it."""
     sequence = 1 + (session.scalar(select(func.max(_E.sequence)).where(_E.subject == subject)) or 0)
     row = EventRow(
         id=sortable_id("evt", at, subject, type_, str(sequence)), type=type_, at=at, subject=subject,
@@ -36,7 +37,8 @@ def write(
     session.add(row)
     session.flush()
     event = record(Event, row)
-    webhooks.owe(session, event)
+    if owed:
+        webhooks.owe(session, event)
     return event
 
 
