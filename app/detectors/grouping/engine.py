@@ -6,8 +6,8 @@ with `edit`; persist what these return. `restore(engine.export())` continues bit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.detectors.grouping import consolidate as nightly
@@ -22,7 +22,10 @@ from app.detectors.grouping.state import (
     Parameters,
     PatternRow,
     State,
+    Vector,
+    exact_sum,
 )
+from app.detectors.grouping.suggest import Suggestion, suggestions
 from app.errors import NotFound
 
 ENGINE = "grouping-1"
@@ -147,6 +150,19 @@ class Grouping:
             raise NotFound(f"There is no pattern {pattern_id}.")
         return self.state.row(self.state.groups[pattern_id])
 
+    def suggestions(self, at: datetime, rejected: Collection[str] = ()) -> list[Suggestion]:
+        """Merges, splits and variants worth showing to people; `rejected` are keys that stay away."""
+        return suggestions(self.state, at, rejected)
+
+    def rehearse(self, parameters: Parameters, at: datetime) -> list[Revision]:
+        """What a consolidation under other parameters would change, tried on a copy."""
+        copy = Grouping.restore(replace(self.export(), dirty=True), dim=self.state.dim, parameters=parameters)
+        return copy.consolidate(at)
+
+    def adopt(self, parameters: Parameters) -> None:
+        """Use other parameters from now on: for new tickets, and for all at the next consolidation."""
+        self.state.parameters, self.state.dirty = parameters, True
+
     # State in and out
 
     def export(self) -> Snapshot:
@@ -185,3 +201,29 @@ class Grouping:
         state.locks.refresh()
         state.consolidated_at, state.dirty = snapshot.consolidated_at, snapshot.dirty
         return grouping
+
+
+def reembedded(
+    snapshot: Snapshot, vectors: Mapping[str, Vector], tickets: Mapping[str, str], dim: int
+) -> Snapshot:
+    """The same patterns and memberships under another embedding model: ids unchanged, sums rebuilt.
+
+    `vectors` (dim,) float16 are the new vectors of every ticket in `tickets` (ticket -> pattern, all
+    members of any age) and of the pool.
+    """
+    inside: dict[str, list[Vector]] = {}
+    for ticket, pattern in tickets.items():
+        inside.setdefault(pattern, []).append(vectors[ticket])
+    return replace(
+        snapshot,
+        patterns=tuple(
+            replace(row, vector_sum=exact_sum(inside.get(row.id, ()), dim).astype("<f8").tobytes())
+            for row in snapshot.patterns
+        ),
+        members=tuple(
+            replace(member, item=replace(member.item, vector=vectors[member.item.ticket_id]))
+            for member in snapshot.members
+        ),
+        pool=tuple(replace(item, vector=vectors[item.ticket_id]) for item in snapshot.pool),
+        dirty=True,
+    )
