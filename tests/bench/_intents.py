@@ -1,0 +1,93 @@
+"""A 60-day stream of support tickets made from a file of labelled intents.
+
+Columns needed: `body`, `label`. In-scope tickets are drawn from the intents with heavy-tailed sizes
+(log-normal, sigma 0.8); 30 % of the intents are born between day 10 and day 45, the others run from
+day 0. One-offs are out-of-scope queries, people's requests that belong to none of the file's intents
+and that nobody asked twice: each counts as an issue of its own. They come from the file itself where
+it has rows labelled `oos`, and from the `--one-offs` file otherwise, and make up 40 % of the stream.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.detectors.grouping import Item
+
+DAYS = 60
+ONE_OFFS = 0.4
+BORN = 0.3
+START = datetime(2026, 1, 1, tzinfo=UTC)
+OUT_OF_SCOPE = "oos"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Texts with their intents and vectors (n, dim) float16, in file order."""
+
+    texts: list[str]
+    labels: list[str]
+    vectors: NDArray[np.float16]
+
+    def rows(self, *, one_off: bool) -> NDArray[np.int64]:
+        return np.array([i for i, label in enumerate(self.labels) if (label == OUT_OF_SCOPE) == one_off])
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Tickets in time order; `truth` is the issue of each, unique for a one-off; `born` maps the
+    issues that begin mid-stream to their first day."""
+
+    items: list[Item]
+    truth: list[str]
+    born: dict[str, float]
+
+
+def load(path: Path, vectors: NDArray[np.float16]) -> Labelled:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) != len(vectors):
+        raise SystemExit(f"{path} has {len(rows)} rows, its vectors {len(vectors)}")
+    return Labelled([row["body"] for row in rows], [row["label"] for row in rows], vectors)
+
+
+def stream(intents: Labelled, others: Labelled, seed: int, tickets: int | None = None) -> Stream:
+    """The stream of one seed; `tickets` (default: as many as the one-offs allow) bounds its length."""
+    random = np.random.default_rng(seed)
+    one_offs = random.permutation(others.rows(one_off=True))
+    in_scope = intents.rows(one_off=False)
+    size = min(len(in_scope), int(len(one_offs) * (1 - ONE_OFFS) / ONE_OFFS))
+    if tickets:
+        size = min(size, int(tickets * (1 - ONE_OFFS)))
+    one_offs = one_offs[: int(size * ONE_OFFS / (1 - ONE_OFFS))]
+    chosen, born = _sample(intents, in_scope, size, random)
+    arrivals = [(DAYS * random.random(), others, int(row), f"one-off {row}") for row in one_offs]
+    for row in chosen:
+        label = intents.labels[row]
+        first = born.get(label, 0.0)
+        arrivals.append((first + (DAYS - first) * random.random(), intents, int(row), label))
+    arrivals.sort(key=lambda arrival: arrival[0])
+    items = [
+        Item(f"t{i:06d}", START + timedelta(days=day), f"c{i}", source.vectors[row])
+        for i, (day, source, row, _) in enumerate(arrivals)
+    ]
+    return Stream(items, [label for *_, label in arrivals], born)
+
+
+def _sample(
+    intents: Labelled, in_scope: NDArray[np.int64], size: int, random: np.random.Generator
+) -> tuple[list[int], dict[str, float]]:
+    labels = sorted({intents.labels[row] for row in in_scope})
+    weights = dict(zip(labels, random.lognormal(0.0, 0.8, len(labels)), strict=True))
+    emerging = random.permutation(labels)[: round(BORN * len(labels))]
+    born = {str(label): float(random.uniform(10, 45)) for label in emerging}
+    each = np.array([weights[intents.labels[row]] for row in in_scope])
+    counts = {label: sum(intents.labels[row] == label for row in in_scope) for label in labels}
+    each /= np.array([counts[intents.labels[row]] for row in in_scope])
+    return random.choice(in_scope, size, replace=False, p=each / each.sum()).tolist(), born

@@ -1,0 +1,157 @@
+"""How well the grouping engine keeps issues together, apart, early and still, on a 60-day stream."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from app.detectors.grouping import Grouping, Item, Parameters
+from tests.bench import _intents
+
+HELP = "quality of patterns on a 60-day stream of labelled intents"
+SHARED = Path("../shared")
+PURE = 0.6  # a pattern is an issue's own when at least this share of it is that issue
+EARLY = 5
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--intents", type=Path, required=True, help="CSV (gzip) with body and label")
+    parser.add_argument(
+        "--one-offs", type=Path, help="CSV with rows labelled oos (default: CLINC150 beside it)"
+    )
+    parser.add_argument("--seed", type=int, action="append", help="repeat for several (default: 1)")
+    parser.add_argument(
+        "--vectors", type=Path, help="folder of NAME.npy instead of embedding (rows, dim) float16"
+    )
+    parser.add_argument("--metrics", type=Path, default=SHARED / "bench/stream_metrics.py")
+    parser.add_argument("--tickets", type=int, help="at most so many tickets")
+    parser.add_argument("--join", type=float, default=Parameters().join)
+
+
+@dataclass
+class Watch:
+    """What is seen while the stream runs."""
+
+    own_at: dict[str, int] = field(default_factory=dict)  # issue -> its tickets when it first had a pattern
+    own: dict[str, str] = field(default_factory=dict)  # issue -> that pattern
+    changed: list[float] = field(default_factory=list)  # per day
+    seconds: float = 0.0
+
+
+def replay(stream: _intents.Stream, engine: Grouping) -> Watch:
+    """Feed the stream ticket by ticket with a consolidation at each midnight."""
+    watch, seen = Watch(), Counter[str]()
+    truth = {item.ticket_id: label for item, label in zip(stream.items, stream.truth, strict=True)}
+    midnight, before = _intents.START + timedelta(days=1), dict[str, str]()
+    for item in stream.items:
+        while item.at >= midnight:
+            before = _close_day(engine, midnight, before, watch)
+            midnight += timedelta(days=1)
+        began = time.process_time()
+        engine.place(item)
+        watch.seconds += time.process_time() - began
+        issue = truth[item.ticket_id]
+        seen[issue] += 1
+        if (
+            issue in stream.born
+            and issue not in watch.own
+            and (own := own_pattern(engine, truth, issue, item))
+        ):
+            watch.own_at[issue], watch.own[issue] = seen[issue], own
+    _close_day(engine, midnight, before, watch)
+    return watch
+
+
+def _close_day(engine: Grouping, midnight: Any, before: dict[str, str], watch: Watch) -> dict[str, str]:
+    began = time.process_time()
+    engine.consolidate(midnight)
+    watch.seconds += time.process_time() - began
+    now = dict(engine.state.homes)
+    both = before.keys() & now.keys()
+    if both:
+        watch.changed.append(sum(before[ticket] != now[ticket] for ticket in both) / len(both))
+    return now
+
+
+def own_pattern(engine: Grouping, truth: dict[str, str], issue: str, item: Item) -> str | None:
+    """The pattern that is mostly this issue, looked for where its latest ticket lies and elsewhere."""
+    names = {home for ticket, home in engine.state.homes.items() if truth[ticket] == issue}
+    for name in sorted(names):
+        members = engine.state.groups[name].members
+        mine = sum(truth[ticket] == issue for ticket in members)
+        if len(members) >= 3 and mine >= PURE * len(members):
+            return name
+    return None
+
+
+def score(stream: _intents.Stream, engine: Grouping, watch: Watch, metrics: ModuleType) -> dict[str, float]:
+    homes = [engine.pattern_of(item.ticket_id) for item in stream.items]
+    snapshot = metrics.snapshot(stream.truth, homes)
+    sizes = Counter(stream.truth)
+    emerging = [issue for issue in stream.born if sizes[issue] >= EARLY]
+    early = sum(watch.own_at.get(issue, EARLY + 1) <= EARLY for issue in emerging)
+    taken, later, nth = 0, 0, Counter[str]()
+    for issue, home in zip(stream.truth, homes, strict=True):
+        nth[issue] += 1
+        if issue in watch.own and nth[issue] > watch.own_at[issue]:
+            later += 1
+            taken += home == engine.resolve(watch.own[issue])
+    return {
+        "bcubed_f": snapshot["F"],
+        "bcubed_p": snapshot["P"],
+        "bcubed_r": snapshot["R"],
+        "noise_kept_out": snapshot["noise_kept_out"],
+        "group_precision": snapshot["group_precision"],
+        "issue_recall": snapshot["issue_recall"],
+        "own_group_by_5": early / max(1, len(emerging)),
+        "own_group_ever": sum(issue in watch.own for issue in emerging) / max(1, len(emerging)),
+        "absorbed": taken / max(1, later),
+        "id_churn_per_day": float(np.mean(watch.changed)) if watch.changed else 0.0,
+        "groups": snapshot["groups"],
+        "cpu_s": watch.seconds,
+    }
+
+
+def load_metrics(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("stream_metrics", path)
+    if spec is None or spec.loader is None or not path.exists():
+        raise SystemExit(f"no metrics at {path}; name the file with --metrics")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_vectors(path: Path, folder: Path) -> Any:
+    return np.load(folder / f"{path.name.removesuffix('.gz').removesuffix('.csv')}.npy")
+
+
+def mean_figures(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: round(float(np.mean([run[key] for run in runs])), 5) for key in runs[0]}
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    metrics = load_metrics(options.metrics)
+    intents = _intents.load(options.intents, load_vectors(options.intents, options.vectors))
+    path = options.one_offs or options.intents.with_name("intents_clinc150.csv.gz")
+    others = _intents.load(path, load_vectors(path, options.vectors))
+    runs = []
+    for seed in options.seed or [1]:
+        stream = _intents.stream(intents, others, seed, options.tickets)
+        engine = Grouping(intents.vectors.shape[1], Parameters(join=options.join))
+        watch = replay(stream, engine)
+        runs.append(score(stream, engine, watch, metrics))
+        print(
+            f"seed {seed}: {len(stream.items)} tickets  "
+            + "  ".join(f"{k} {v:.4g}" for k, v in runs[-1].items())
+        )
+    return mean_figures(runs)
