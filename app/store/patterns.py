@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select, update
 from sqlmodel import Session
 
-from app.domain import Pattern, PatternState, Placement, sortable_id
+from app.domain import Pattern, PatternState, Placement
 from app.errors import NotFound
 from app.store import tickets
 from app.store.paging import Slice, page
@@ -23,37 +23,38 @@ HIDDEN = (PatternState.MERGED, PatternState.DISMISSED)
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A person's decision: merge, split, move, remove, same, apart, pin, unpin, dismiss, rename."""
+    """A person's decision about patterns, as the grouping engine speaks of it, and renames."""
 
     seq: int
     id: str
     kind: str
-    pattern_id: str
-    other_id: str | None
-    ticket_ids: tuple[str, ...]
+    patterns: tuple[str, ...]
+    tickets: tuple[str, ...]
     value: str
     actor: str
     at: datetime
-    undoes: str | None
+    undoes: str
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What grouping must know of a pattern besides its members."""
+class Sums:
+    """What the grouping engine keeps of a pattern: exact sums over all its members."""
 
     id: str
     founded_at: datetime
     last_at: datetime
-    pinned: bool
-    muted: bool
+    vector_count: int
+    vector_sum: bytes
+    signature_counts: dict[str, int]
+    generic_keys: tuple[str, ...]
     touched: bool
+    split_from: str | None
     merged_into: str | None
-    named_tickets: int
-    name_by: str
+    dissolved: bool
 
 
 def create(session: Session, pattern: Pattern, *, muted: bool = False) -> None:
-    session.add(PatternRow(**columns(pattern), muted=muted))
+    session.add(PatternRow(**columns(pattern), muted=muted, signature_counts={}, generic_keys=[]))
     session.flush()
 
 
@@ -146,10 +147,18 @@ def _condition(name: str, value: str) -> Any:
     return _P[name] == value
 
 
-def standings(session: Session) -> list[Standing]:
-    """Every pattern, oldest first."""
+def sums(session: Session) -> list[Sums]:
+    """Every pattern that ever was, as the engine keeps it, oldest first."""
     query = select(PatternRow).order_by(_P.founded_at, _P.id)
-    return [record(Standing, row) for row in session.scalars(query)]
+    return [record(Sums, row) for row in session.scalars(query)]
+
+
+def save_sums(session: Session, every: Sequence[Sums]) -> None:
+    """Write the engine's sums of patterns that are already there."""
+    own = ("vector_count", "vector_sum", "signature_counts", "generic_keys", "touched", "dissolved")
+    for one in every:
+        values = columns(one)
+        session.execute(update(PatternRow).where(_P.id == one.id).values({n: values[n] for n in own}))
 
 
 def to_name(session: Session, *, until: int, growth: float) -> list[str]:
@@ -187,35 +196,22 @@ def placement_history(session: Session, ticket_id: str) -> list[Placement]:
 # --- edits ------------------------------------------------------------------------------------------
 
 
-def edit(
-    session: Session,
-    kind: str,
-    pattern_id: str,
-    *,
-    actor: str,
-    at: datetime,
-    other_id: str | None = None,
-    ticket_ids: Sequence[str] = (),
-    value: str = "",
-    undoes: str | None = None,
-) -> Edit:
+def save_edit(
+    session: Session, *, id_: str, kind: str, patterns: Sequence[str], tickets: Sequence[str],
+    actor: str, at: datetime, undoes: str = "", value: str = "",
+) -> None:  # fmt: skip
     """Keep a person's decision; every later step obeys it."""
-    count = session.scalar(select(func.count()).select_from(EditRow)) or 0
-    row = EditRow(
-        id=sortable_id("edt", at, kind, pattern_id, str(count)), kind=kind, pattern_id=pattern_id,
-        other_id=other_id, ticket_ids=list(ticket_ids), value=value, actor=actor, at=at, undoes=undoes,
-    )  # fmt: skip
-    session.add(row)
-    session.execute(update(PatternRow).where(_P.id == pattern_id).values(touched=True))
+    session.add(EditRow(id=id_, kind=kind, patterns=list(patterns), tickets=list(tickets), value=value,
+                        actor=actor, at=at, undoes=undoes))  # fmt: skip
+    session.execute(update(PatternRow).where(_P.id.in_(list(patterns))).values(touched=True))
     session.flush()
-    return record(Edit, row)
 
 
-def edits(session: Session, *, after: int = 0) -> list[Edit]:
-    query = select(EditRow).where(_E.seq > after).order_by(_E.seq)
-    return [record(Edit, row) for row in session.scalars(query)]
+def edits(session: Session) -> list[Edit]:
+    """Every edit, oldest first."""
+    return [record(Edit, row) for row in session.scalars(select(EditRow).order_by(_E.seq))]
 
 
-def edits_of(session: Session, pattern_id: str) -> list[Edit]:
-    query = select(EditRow).where(or_(_E.pattern_id == pattern_id, _E.other_id == pattern_id))
-    return [record(Edit, row) for row in session.scalars(query.order_by(_E.seq))]
+def last_edit(session: Session) -> int:
+    """Grows with every edit: tells an engine in memory that it must read them again."""
+    return session.scalar(select(func.max(_E.seq))) or 0

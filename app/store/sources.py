@@ -13,9 +13,9 @@ from sqlmodel import Session
 from app.domain import Checkpoint, Source
 from app.errors import NotFound
 from app.store.records import record, table, upsert
-from app.store.tables import BoilerplateRow, CheckpointRow, NoteRow, SourceRow
+from app.store.tables import BoilerplateRow, CheckpointRow, NoteRow, SourceRow, TermRow
 
-_S, _B = table(SourceRow).c, table(BoilerplateRow).c
+_S, _B, _D = table(SourceRow).c, table(BoilerplateRow).c, table(TermRow).c
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +104,13 @@ def note(session: Session, name: str) -> dict[str, Any]:
 
 def save_note(session: Session, name: str, value: Mapping[str, Any]) -> None:
     upsert(session, NoteRow, [{"name": name, "value": dict(value)}], key=["name"])
+
+
+def terms(session: Session) -> list[tuple[str, int, int]]:
+    """(table, slot, documents): in how many documents each term was seen."""
+    return [(t, s, n) for t, s, n in session.execute(select(_D.table, _D.slot, _D.documents))]
+
+
+def save_terms(session: Session, rows: Sequence[tuple[str, int, int]]) -> None:
+    values = [{"table": t, "slot": s, "documents": n} for t, s, n in rows]
+    upsert(session, TermRow, values, key=["table", "slot"])

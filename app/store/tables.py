@@ -103,6 +103,15 @@ class BoilerplateRow(SQLModel, table=True):
     first_at: datetime
 
 
+class TermRow(SQLModel, table=True):
+    """In how many documents a term was seen: the neighbourhood scan's statistics of the past."""
+
+    __tablename__ = "term"
+    table: str = Field(primary_key=True)
+    slot: int = Field(primary_key=True)
+    documents: int
+
+
 class TopicRow(SQLModel, table=True):
     __tablename__ = "topic"
     __table_args__ = (UniqueConstraint("kind", "key"),)
@@ -148,7 +157,12 @@ class PatternRow(SQLModel, table=True):
     split_from: str | None = None
     pinned: bool = False
     muted: bool = False
-    touched: bool = False  # a person named, merged, split, acknowledged or subscribed to it
+    touched: bool = False  # a person acted on it, it was alerted on or subscribed to: never dissolved
+    dissolved: bool = False
+    vector_count: int = 0  # the engine's sums over all members
+    vector_sum: bytes = Field(default=b"", sa_column=Column(BYTES, nullable=False))
+    signature_counts: dict[str, int] = _json()
+    generic_keys: list[str] = _json()
     named_tickets: int = 0  # members when the engine last named it
     owner: str = ""
     version: int = 1
@@ -178,13 +192,12 @@ class EditRow(SQLModel, table=True):
     seq: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True)
     kind: str
-    pattern_id: str
-    other_id: str | None = None
-    ticket_ids: list[str] = _json()
+    patterns: list[str] = _json()
+    tickets: list[str] = _json()
     value: str = ""
     actor: str
     at: datetime
-    undoes: str | None = None
+    undoes: str = ""
 
 
 class ReleaseRow(SQLModel, table=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlmodel import Session
 
 from app.domain import Status, Ticket, TicketDraft, sortable_id
@@ -221,6 +221,38 @@ def total(session: Session) -> int:
 def newest(session: Session) -> datetime | None:
     found: datetime | None = session.scalar(select(func.max(_T.created_at)))
     return found
+
+
+def in_memory(
+    session: Session, *, members_since: datetime, pool_since: datetime, kept: Sequence[str]
+) -> list[Ticket]:
+    """What the grouping engine holds: members and ungrouped tickets of its windows, and those kept."""
+    current = or_(
+        and_(_T.pattern_id.isnot(None), _T.created_at >= members_since),
+        and_(_T.pattern_id.is_(None), _T.created_at >= pool_since),
+    )
+    query = select(TicketRow).where(_T.digested_at.isnot(None), _T.status != Status.DELETED.value)
+    found = {row.id: record(Ticket, row) for row in session.scalars(query.where(current))}
+    for some in chunks(kept):
+        found |= {row.id: record(Ticket, row) for row in session.scalars(query.where(_T.id.in_(some)))}
+    return [found[id_] for id_ in sorted(found)]
+
+
+def digested_since(session: Session, at: datetime, model_id: str) -> list[Ticket]:
+    """Tickets created since `at`, in the order they were digested."""
+    first = (
+        select(_V.ticket_id, func.min(_V.seq).label("seq"))
+        .where(_V.model_id == model_id)
+        .group_by(_V.ticket_id)
+        .subquery()
+    )
+    query = (
+        select(TicketRow)
+        .join(first, first.c.ticket_id == _T.id)
+        .where(_T.created_at >= at, _T.digested_at.isnot(None))
+        .order_by(first.c.seq)
+    )
+    return [record(Ticket, row) for row in session.scalars(query)]
 
 
 # --- vectors ---------------------------------------------------------------------------------------

@@ -43,11 +43,6 @@ def relabel(session: Session, topic: str, label: str) -> None:
     session.execute(update(TopicRow).where(_T.id == topic).values(label=label))
 
 
-def set_generic(session: Session, ids: Sequence[str]) -> None:
-    for some in chunks(ids):
-        session.execute(update(TopicRow).where(_T.id.in_(some)).values(generic=True))
-
-
 def replace_sightings(session: Session, ticket_ids: Sequence[str], sightings: Sequence[Sighting]) -> None:
     """Make `sightings` the only ones of these tickets: doing it twice counts once."""
     for some in chunks(ticket_ids):
@@ -126,3 +121,17 @@ def as_series(topic: Topic, rows: list[tuple[float, str, str, bool]]) -> Series:
         live=np.array([r[3] for r in rows], np.bool_),
         ticket_ids=tuple(r[1] for r in rows),
     )
+
+
+def rows_of(
+    session: Session, topic_ids: Sequence[str] | None, *, since: datetime
+) -> list[tuple[str, float, str, str, bool]]:
+    """(topic, Unix seconds, ticket, customer, live) of sightings after `since`, of some topics or of all."""
+    query = select(_S.topic_id, _S.at, _S.ticket_id, _S.customer, _S.live).where(_S.at > since)
+    if topic_ids is None:
+        return [(t, at.timestamp(), k, c, live) for t, at, k, c, live in session.execute(query)]
+    return [
+        (t, at.timestamp(), k, c, live)
+        for some in chunks(topic_ids)
+        for t, at, k, c, live in session.execute(query.where(_S.topic_id.in_(some)))
+    ]

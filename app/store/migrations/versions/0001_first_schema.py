@@ -114,13 +114,12 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("pattern_id", sa.String(), nullable=False),
-        sa.Column("other_id", sa.String(), nullable=True),
-        sa.Column("ticket_ids", sa.JSON(), nullable=False),
+        sa.Column("patterns", sa.JSON(), nullable=False),
+        sa.Column("tickets", sa.JSON(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("at", UTCDateTime(), nullable=False),
-        sa.Column("undoes", sa.String(), nullable=True),
+        sa.Column("undoes", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
     )
@@ -184,6 +183,11 @@ def upgrade() -> None:
         sa.Column("pinned", sa.Boolean(), nullable=False),
         sa.Column("muted", sa.Boolean(), nullable=False),
         sa.Column("touched", sa.Boolean(), nullable=False),
+        sa.Column("dissolved", sa.Boolean(), nullable=False),
+        sa.Column("vector_count", sa.Integer(), nullable=False),
+        sa.Column("vector_sum", sa.LargeBinary(), nullable=False),
+        sa.Column("signature_counts", sa.JSON(), nullable=False),
+        sa.Column("generic_keys", sa.JSON(), nullable=False),
         sa.Column("named_tickets", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -277,6 +281,13 @@ def upgrade() -> None:
         sa.Column("failing_since", UTCDateTime(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "term",
+        sa.Column("table", sa.String(), nullable=False),
+        sa.Column("slot", sa.Integer(), nullable=False),
+        sa.Column("documents", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("table", "slot"),
     )
     op.create_table(
         "ticket",
@@ -379,6 +390,7 @@ def downgrade() -> None:
         batch_op.drop_index("ticket_by_customer")
 
     op.drop_table("ticket")
+    op.drop_table("term")
     op.drop_table("subscription")
     op.drop_table("source")
     with op.batch_alter_table("sighting", schema=None) as batch_op:
