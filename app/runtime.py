@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import httpx
 
@@ -32,7 +34,14 @@ class Runtime:
     now: Now = utc_now
     transport: httpx.BaseTransport | None = None  # outgoing HTTP in tests
     look_up: Resolve = resolve
-    lock: threading.RLock = field(default_factory=threading.RLock)  # one writer of the engine's memory
+    lock: threading.RLock = field(default_factory=threading.RLock)  # guards `memory` and `cases`
+    memory: Any = None  # pipeline.memory.Memory, once read
+    cases: Any = None  # pipeline.similar.Cases, once read
+    process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
+
+    def clock(self) -> datetime:
+        """The machine's own time, for leases: never moved by a replay."""
+        return utc_now()
 
     @cached_property
     def key(self) -> bytes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-import numpy as np
 from sqlalchemy import delete, func, select, update
 from sqlmodel import Session
 
-from app.domain import EPOCH, Series, Sighting, Topic, TopicKind, sortable_id
+from app.domain import EPOCH, Sighting, Topic, TopicKind, sortable_id
 from app.store.records import columns, insert_ignoring, record, table
 from app.store.tables import SightingRow, TopicRow
 from app.store.tickets import chunks
@@ -51,27 +50,29 @@ def replace_sightings(session: Session, ticket_ids: Sequence[str], sightings: Se
         session.execute(table(SightingRow).insert(), [columns(s) for s in sightings])
 
 
-def move_pattern(session: Session, ticket_ids: Sequence[str], old: str | None, new: str | None) -> None:
-    """Let the tickets' pattern sightings follow them from one pattern topic to another."""
+def shown_by(session: Session, ticket_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Which of these tickets show which topic."""
+    found: dict[str, list[str]] = {}
     for some in chunks(ticket_ids):
-        if old is not None:
-            session.execute(delete(SightingRow).where(_S.ticket_id.in_(some), _S.topic_id == old))
-        if new is not None:
-            desk = topic_id(TopicKind.DESK, "desk")
-            rows = session.execute(
-                select(_S.ticket_id, _S.at, _S.customer, _S.live).where(
-                    _S.ticket_id.in_(some), _S.topic_id == desk
-                )
-            )
-            values = [{"topic_id": new, **row._asdict()} for row in rows]
-            insert_ignoring(session, SightingRow, values)
+        rows = session.execute(select(_S.topic_id, _S.ticket_id).where(_S.ticket_id.in_(some)))
+        for topic, ticket in rows:
+            found.setdefault(topic, []).append(ticket)
+    return found
 
 
-def seen_after(session: Session, seq: int) -> tuple[set[str], int]:
-    """Topics with a live sighting stored after sequence number `seq`, and the newest number."""
-    newest = session.scalar(select(func.max(_S.seq))) or 0
-    query = select(_S.topic_id).where(_S.seq > seq, _S.live).distinct()
-    return set(session.scalars(query)), newest
+def add_sightings(session: Session, sightings: Sequence[Sighting]) -> None:
+    insert_ignoring(session, SightingRow, [columns(s) for s in sightings])
+
+
+def forget(session: Session, topic: str, ticket_ids: Sequence[str]) -> None:
+    """These tickets do not show the topic any more."""
+    for some in chunks(ticket_ids):
+        session.execute(delete(SightingRow).where(_S.ticket_id.in_(some), _S.topic_id == topic))
+
+
+def merge(session: Session, loser: str, survivor: str) -> None:
+    """All sightings of one topic become the other's."""
+    session.execute(update(SightingRow).where(_S.topic_id == loser).values(topic_id=survivor))
 
 
 def active(session: Session, since: datetime) -> int:
@@ -95,34 +96,6 @@ def of_tickets(session: Session, ticket_ids: Sequence[str], kind: TopicKind) -> 
     return found
 
 
-def series(
-    session: Session, topic_ids: Sequence[str], *, since: datetime, until: datetime
-) -> dict[str, Series]:
-    """Each topic's sightings in (since, until], sorted by (time, ticket)."""
-    rows: dict[str, list[tuple[float, str, str, bool]]] = {t: [] for t in topic_ids}
-    for some in chunks(topic_ids):
-        query = select(_S.topic_id, _S.at, _S.ticket_id, _S.customer, _S.live).where(
-            _S.topic_id.in_(some), _S.at > since, _S.at <= until
-        )
-        for topic_, at, ticket, customer, live in session.execute(query):
-            rows[topic_].append((at.timestamp(), ticket, customer, live))
-    topics = by_ids(session, topic_ids)
-    return {id_: as_series(topics[id_], found) for id_, found in rows.items() if id_ in topics}
-
-
-def as_series(topic: Topic, rows: list[tuple[float, str, str, bool]]) -> Series:
-    """(time, ticket, customer, live) rows in any order as a Series."""
-    rows = sorted(rows)
-    codes: dict[str, int] = {}
-    return Series(
-        topic=topic,
-        at=np.array([r[0] for r in rows], np.float64),
-        customer=np.array([codes.setdefault(r[2], len(codes)) for r in rows], np.int64),
-        live=np.array([r[3] for r in rows], np.bool_),
-        ticket_ids=tuple(r[1] for r in rows),
-    )
-
-
 def rows_of(
     session: Session, topic_ids: Sequence[str] | None, *, since: datetime
 ) -> list[tuple[str, float, str, str, bool]]:
@@ -135,3 +108,7 @@ def rows_of(
         for some in chunks(topic_ids)
         for t, at, k, c, live in session.execute(query.where(_S.topic_id.in_(some)))
     ]
+
+
+def every(session: Session) -> list[Topic]:
+    return [record(Topic, row) for row in session.scalars(select(TopicRow).order_by(_T.id))]
