@@ -1,4 +1,4 @@
-"""A made-up software company's support queue with known problems planted in it: same seed and end, same bytes."""
+"""A made-up support queue with known problems planted in it: same seed and end, same bytes."""
 
 from app.sample.queue import Sample, generate
 from app.sample.write import write

@@ -5,12 +5,26 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 from app.sample.customers import LEGAL_FOOTER_ACCOUNT, Account, Contact
 from app.sample.words import capitalised, load, mistyped, render, reworded
+
+LOWER_CASE = 0.85  # sloppiness from which a person writes no capitals
+_NO_SCREEN = {
+    "Delivery",
+    "API",
+    "Subscription",
+    "Members",
+    "Security",
+    "Provisioning",
+    "Leave balance",
+    "Training",
+}
+_WISHES = ("we want", "we'd like", "we would like", "please", "i need", "we need", "i want", "what we need")
+_FROM_A_BUG = ("", "bug")  # tags of tickets in which something is broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +88,30 @@ def compose(
     note: str = "",
 ) -> Text:
     """One ticket about `issue`; `say` fixes the wording of the problem, `note` is put in front."""
-    language = account.language if account.language in issue.translations and not say else "en"
+    is_translated = account.language in issue.translations and not say and channel in ("email", "web", "chat")
+    language = account.language if is_translated else "en"
     writer = _Writer(rng, {**facts, **issue.facts}, contact)
-    problem = _problem(writer, issue, language, say)
+    is_free = language == "en" and not say and issue.tag != "stray"
+    said = say or rng.choice(issue.translations[language] if language != "en" else issue.says)
+    problem = _problem(writer, issue, language, said)
     if issue.trace and rng.random() < 0.3:
         problem.append(writer.said(load("voice")["traces"][issue.trace].strip()))
     match channel:
         case "chat":
-            body = _chat(writer, problem, language)
+            body = _chat(writer, _around(writer, issue, problem)[:3] if is_free else problem, language)
         case "phone":
             body = f"Call from {contact.name} ({account.name}), {contact.role}.\n" + "\n".join(problem)
         case "web":
-            body = _web_form(writer, problem)
+            body = _web_form(writer, _around(writer, issue, problem) if is_free else problem)
         case "api":
             body = "\n".join(problem)
         case _:
-            body = _mail(writer, issue, problem, account, language, at)
+            body = _mail(
+                writer, _around(writer, issue, problem) if is_free else problem, account, language, at
+            )
     is_html = channel == "email" and contact.html
     body = f"{note}\n\n{body}" if note else body
-    subject = _subject(writer, issue, language, problem)
+    subject = _subject(writer, issue, language, said, problem)
     return Text(subject, _as_html(body, rng) if is_html else body, is_html, language)
 
 
@@ -113,55 +132,68 @@ class _Writer:
 
     def hand(self, text: str) -> str:
         """`text` as this person types it."""
-        text = reworded(text, self.rng, share=0.35)
-        if self.chance(self.contact.sloppy):
-            text = mistyped(text, self.rng, slips=self.rng.randint(1, 2 + len(text) // 150))
-        if self.contact.sloppy > 0.75:
-            text = text.lower() if self.chance(0.5) else text.rstrip(".") + "!!"
-        return text
+        text = reworded(text, self.rng, share=0.4)
+        if self.chance(self.contact.sloppy * 0.5):
+            text = mistyped(text, self.rng, slips=1)
+        return text.lower() if self.contact.sloppy > LOWER_CASE else text
 
 
-def _subject(writer: _Writer, issue: Issue, language: str, problem: list[str]) -> str:
+def _subject(writer: _Writer, issue: Issue, language: str, said: str, problem: list[str]) -> str:
     if language != "en":
-        words = problem[0].rstrip(".").split()
-        return " ".join(words[: writer.rng.randint(4, 8)])
-    subject = writer.said(writer.rng.choice(issue.subjects))
+        return _opening_words(writer, problem[0])
+    subject = writer.said(_matching(writer.rng, issue.subjects, issue.says, said))
     style = writer.rng.random()
-    if style < 0.18:
-        words = problem[0].split()
-        subject = " ".join(words[: writer.rng.randint(5, 9)]).rstrip(".,:;")
-    elif style < 0.26:
+    if style < 0.2:
+        subject = _opening_words(writer, problem[0])
+    elif style < 0.28 and issue.product:
         subject = f"{issue.product}: {subject}"
-    elif style < 0.31:
-        subject = f"{subject} - {writer.rng.choice(('urgent', 'question', 'please help', 'again', 'help needed'))}"
-    elif style < 0.33:
+    elif style < 0.33 and issue.tag in _FROM_A_BUG:
+        subject += writer.rng.choice((" - urgent", " - please help", ", again", " - help needed", "!"))
+    elif style < 0.34:
         subject = subject.upper()
-    elif style < 0.36:
+    elif style < 0.37:
         subject = f"Re: {subject}"
-    return capitalised(subject) if writer.contact.sloppy < 0.6 else subject
+    return subject.lower() if writer.contact.sloppy > LOWER_CASE else capitalised(subject)
 
 
-def _problem(writer: _Writer, issue: Issue, language: str, say: str) -> list[str]:
-    rng = writer.rng
+def _matching(rng: Random, choices: tuple[str, ...], says: tuple[str, ...], said: str) -> str:
+    """The subject listed beside what is `said` where the two lists run in parallel, else any."""
+    if len(choices) == len(says) and said in says and rng.random() < 0.85:
+        return choices[says.index(said)]
+    return rng.choice(choices)
+
+
+def _opening_words(writer: _Writer, sentence: str) -> str:
+    """The first sentence when it is short, else its first words as people let a subject line trail off."""
+    first = sentence.split(". ", maxsplit=1)[0].rstrip(".")
+    words = first.split()
+    return first if len(words) <= 10 else " ".join(words[: writer.rng.randint(6, 9)]).rstrip(",:;(") + "..."
+
+
+def _problem(writer: _Writer, issue: Issue, language: str, said: str) -> list[str]:
     if language != "en":
-        return [writer.said(rng.choice(issue.translations[language]))]
-    lines = [writer.hand(capitalised(writer.said(say or rng.choice(issue.says))))]
-    if not say and writer.chance(0.18):
-        lines[0] = f"{writer.one('openings')} {lines[0]}"
-    lines += [writer.hand(writer.said(detail)) for detail in issue.details]
-    return lines
+        return [writer.said(said)]
+    lines = [writer.hand(capitalised(writer.said(said)))]
+    return lines + [writer.hand(writer.said(detail)) for detail in issue.details]
 
 
-def _around(writer: _Writer, problem: list[str]) -> list[str]:
-    """The problem with what people add to it: circumstances, attempts, urgency; as paragraphs."""
-    rng = writer.rng
+def _around(writer: _Writer, issue: Issue, problem: list[str]) -> list[str]:
+    """The problem with what people add to it: circumstances, attempts, urgency."""
+    is_request = problem[0].endswith("?") or problem[0].lower().startswith(_WISHES)
+    is_trouble = issue.tag in _FROM_A_BUG and not is_request
+    on_screen = is_trouble and issue.component not in _NO_SCREEN
+    tables = [("context", 0.35)]
+    if is_trouble:
+        tables += [("symptom", 0.42), ("symptom", 0.18), ("impact", 0.25)]
+    if on_screen:
+        tables += [("screen", 0.2), ("tried", 0.28)]
     lines = list(problem)
-    for table, share in (("context", 0.5), ("context", 0.25), ("tried", 0.28), ("impact", 0.3)):
-        if writer.chance(share):
-            line = writer.hand(writer.one(table))
-            if line not in lines:
-                lines.insert(rng.randint(1, len(lines)), line)
-    if rng.random() < 0.06:
+    for table, share in tables:
+        if writer.chance(share) and (line := writer.hand(writer.one(table))) not in lines:
+            lines.insert(writer.rng.randint(1, len(lines)), line)
+    if is_trouble and writer.chance(0.12):
+        lines.insert(0, writer.one("openings"))
+    if is_trouble and writer.chance(0.03):
         lines.insert(0, writer.one("replies"))
     return lines
 
@@ -173,27 +205,26 @@ def _paragraphs(rng: Random, lines: list[str]) -> str:
     return text
 
 
-def _mail(
-    writer: _Writer, issue: Issue, problem: list[str], account: Account, language: str, at: datetime
-) -> str:
+def _mail(writer: _Writer, lines: list[str], account: Account, language: str, at: datetime) -> str:
     rng = writer.rng
-    if issue.tag == "stray":
-        lines = problem
-    elif language == "en":
-        lines = _around(writer, problem)
-        if writer.chance(0.45):
-            lines.append(writer.one("asks"))
-    else:
-        lines = [*problem, writer.one("asks", language)]
+    lines = list(lines)
+    is_free = len(lines) > 1
+    if language == "en" and is_free and writer.chance(0.09):
+        lines.append("\n" + writer.one("background"))
+    if language != "en" or (writer.chance(0.35) and not lines[0].endswith("?")):
+        lines.append(writer.one("asks", language))
     parts = [_paragraphs(rng, lines)]
     if writer.chance(0.8):
         parts.insert(0, writer.one("greetings", language))
     if writer.chance(0.85):
-        parts.append(f"{writer.one('closings', language)}\n{writer.contact.name}")
+        name = "" if writer.contact.signs and writer.chance(0.7) else f"\n{writer.contact.name}"
+        parts.append(writer.one("closings", language) + name)
     if writer.contact.signs:
         parts.append(_signature(writer, account))
     elif writer.chance(0.12):
-        parts.append(rng.choice(("Sent from my iPhone", "Sent from my mobile", "Get the mail app for Android")))
+        parts.append(
+            rng.choice(("Sent from my iPhone", "Sent from my mobile", "Get the mail app for Android"))
+        )
     if account.name == LEGAL_FOOTER_ACCOUNT:
         parts.append(load("voice")["legal"]["footer"].strip())
     if writer.chance(0.09):
@@ -203,18 +234,21 @@ def _mail(
 
 def _signature(writer: _Writer, account: Account) -> str:
     contact = writer.contact
-    return f"--\n{contact.name}\n{capitalised(contact.role)}, {account.name}\nTel. {contact.phone} | {contact.email}"
+    position = f"{capitalised(contact.role)}, {account.name}"
+    return f"--\n{contact.name}\n{position}\nTel. {contact.phone} | {contact.email}"
 
 
 def _quoted(writer: _Writer, at: datetime) -> str:
+    at -= timedelta(minutes=writer.rng.randint(20, 3000))
     agent = writer.rng.choice(load("company")["agents"])
-    quoted = "\n".join(f"> {line}" for line in (f"Hello {writer.contact.name},", "", writer.one("quoted"), "", agent))
+    quoted = "\n".join(
+        f"> {line}" for line in (f"Hello {writer.contact.name},", "", writer.one("quoted"), "", agent)
+    )
     return f"On {at:%a, %d %b %Y} at {at:%H:%M}, Support <support@tarnbeck.example.com> wrote:\n{quoted}"
 
 
-def _web_form(writer: _Writer, problem: list[str]) -> str:
+def _web_form(writer: _Writer, lines: list[str]) -> str:
     form = load("voice")["form"]
-    lines = _around(writer, problem)[:3]
     rows = (
         (form["happened"], _paragraphs(writer.rng, lines)),
         (form["expected"], writer.rng.choice(form["expectations"])),
@@ -224,13 +258,11 @@ def _web_form(writer: _Writer, problem: list[str]) -> str:
     return "\n\n".join(f"{label}\n{answer}" for label, answer in rows)
 
 
-def _chat(writer: _Writer, problem: list[str], language: str) -> str:
-    lines = [problem[0][:1].lower() + problem[0][1:].rstrip("."), *problem[1:]]
+def _chat(writer: _Writer, lines: list[str], language: str) -> str:
+    lines = [lines[0][:1].lower() + lines[0][1:].rstrip("."), *lines[1:]]
     if language == "en" and writer.chance(0.6):
         lines.insert(0, writer.one("chat"))
-    if language == "en" and writer.chance(0.4):
-        lines.append(writer.hand(writer.one("context")))
-    if writer.chance(0.35):
+    if language != "en" or writer.chance(0.2):
         lines.append(writer.one("asks", language))
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Who writes: accounts of very different size with their plan, region and people, and how each person writes."""
+"""Who writes: accounts of very different size with plan, region and people, and how each person writes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def make_accounts(rng: Random, count: int = 900) -> list[Account]:
     accounts = []
     for rank, name in enumerate(names[:count]):
         region = pick(rng, company["regions"])
-        people = rng.sample(load("voice")["slots"]["person"], 1 + min(7, int(40 / (rank + 4)) + rng.randint(0, 2)))
+        people = rng.sample(
+            load("voice")["slots"]["person"], 1 + min(7, int(40 / (rank + 4)) + rng.randint(0, 2))
+        )
         slug = name.lower().replace(" ", "-")
         accounts.append(
             Account(
@@ -108,7 +110,9 @@ class Population:
         return self.rng.sample([a for a in self.accounts if a.name not in FLOOD_ACCOUNTS], count)
 
 
-def version_in_use(releases: list[tuple[Release, float]], product: str, account: Account, at: datetime) -> str:
+def version_in_use(
+    releases: list[tuple[Release, float]], product: str, account: Account, at: datetime
+) -> str:
     """The version `account` runs `at`: a release spreads over two weeks to its share of adoption."""
     version = ""
     for release, adoption in releases:

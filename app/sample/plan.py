@@ -1,4 +1,4 @@
-"""What will happen on the desk: the everyday queue, the planted stories and the traps, before any text is written."""
+"""What will happen on the desk: the everyday queue, the planted stories and the traps; no text yet."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class Planner:
     def everyday(self) -> list[Planned]:
         """Recurring small issues, each at its own steady rate, and one-offs that resemble nothing else."""
         times = self.season.times(self.rng, EVERYDAY, self.season.start, self.season.end)
-        return [self._by(self.people.any(), at, issue) for at, issue in zip(times, self._mixed(), strict=False)]
+        return [
+            self._by(self.people.any(), at, issue) for at, issue in zip(times, self._mixed(), strict=False)
+        ]
 
     def bulk_import(self) -> list[Planned]:
         """Old tickets of another help desk, all with a creation time in the same hour."""
@@ -86,15 +88,15 @@ class Planner:
                     start + HOUR * self.rng.random(),
                     issue,
                     label="bulk-import",
-                    note=f"[Imported from the former help desk: case {48000 + number}, opened {opened:%Y-%m-%d}]",
+                    note=f"[Imported from the former desk: case {48000 + number}, opened {opened:%Y-%m-%d}]",
                     tags=("imported",),
                 )
             )
         return planned
 
-    def story(self, row: Mapping[str, Any]) -> list[Planned]:
+    def story(self, row: dict[str, Any]) -> list[Planned]:
         """The tickets of one planted story."""
-        issue = Issue.of(row)
+        issues = [Issue.of(row | aspect) for aspect in row.get("aspect", ({},))]
         says = self.rng.sample(row["once"], len(row["once"])) if "once" in row else []
         planned = []
         for phase, times in self._story_times(row):
@@ -104,7 +106,9 @@ class Planner:
                 accounts[-1] = accounts[0]  # one customer reports twice
             for at, account in zip(times, accounts, strict=True):
                 say = says.pop() if says else ""
-                planned.append(self._story_ticket(row, phase, issue, at, account, say))
+                planned.append(
+                    self._story_ticket(row, phase, self.rng.choice(issues), at=at, account=account, say=say)
+                )
         return planned
 
     def _story_times(self, row: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], list[datetime]]]:
@@ -123,6 +127,7 @@ class Planner:
         row: Mapping[str, Any],
         phase: Mapping[str, Any],
         issue: Issue,
+        *,
         at: datetime,
         account: Account,
         say: str,
@@ -139,7 +144,7 @@ class Planner:
     def _eager_account(self) -> Account:
         return self.rng.choice([account for account in self.people.accounts if account.eagerness < EAGER])
 
-    def trap(self, row: Mapping[str, Any]) -> list[Planned]:
+    def trap(self, row: dict[str, Any]) -> list[Planned]:
         """One customer filing very many tickets in one working day."""
         end = self.season.end
         noon = end - row["days_before"] * DAY
@@ -149,7 +154,9 @@ class Planner:
         return [
             Planned(
                 at=at.replace(microsecond=0),
-                issue=Issue.of({**row, "subjects": _numbered(row["subjects"], k), "says": _numbered(row["says"], k)}),
+                issue=Issue.of(
+                    {**row, "subjects": _numbered(row["subjects"], k), "says": _numbered(row["says"], k)}
+                ),
                 account=account,
                 contact=account.contacts[0],
                 label=row["name"],

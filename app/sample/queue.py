@@ -16,10 +16,11 @@ from app.sample.compose import Text, compose
 from app.sample.customers import LEGAL_FOOTER_ACCOUNT, Population, make_accounts, pick, version_in_use
 from app.sample.plan import Planned, Planner, make_releases
 from app.sample.season import DAY, HOUR, Season
-from app.sample.words import capitalised, load, render
+from app.sample.words import load, render
 
 FIRST_NUMBER = 20417
 SECRETS = 10
+REWRITES = 8  # attempts at a body that nobody has sent yet
 _SATISFACTION = (0.0, 0.25, 0.5, 0.75, 1.0)
 _URGENCY = {"low": 0.2, "normal": 0.55, "high": 0.2, "urgent": 0.05}
 
@@ -49,7 +50,9 @@ def generate(seed: int, end: datetime) -> Sample:
     tickets = _link(rng, planned, tickets)
     secrets = _plant_secrets(rng, planned, tickets)
     received = {ticket.external_id: season.received(rng, ticket.created_at) for ticket in tickets}
-    truth = _truth(seed, season, planned, tickets, [release for release, _ in releases]) | {"secrets": secrets}
+    truth = _truth(seed, season, planned, tickets, [release for release, _ in releases]) | {
+        "secrets": secrets
+    }
     return Sample(seed, season.end, tickets, [release for release, _ in releases], received, truth)
 
 
@@ -73,6 +76,7 @@ class _Desk:
         self.outage_over = season.outage[1]
         self.releases = releases
         self.company = load("company")
+        self._bodies: set[str] = set()
         self._sent: dict[tuple[str, str, str], Text] = {}  # (issue, account, person) to what was last sent
 
     def ticket(self, number: int, plan: Planned) -> RawTicket:
@@ -151,18 +155,24 @@ class _Desk:
             "browser_words": attributes["browser"],
             "component": plan.issue.component or "other",
         }
-        text = compose(
-            self.rng,
-            plan.issue,
-            plan.account,
-            plan.contact,
-            channel=channel,
-            at=plan.at,
-            facts=facts,
-            say=plan.say,
-            note=self._banner(facts) if handed_over else plan.note,
-        )
-        self._sent[key] = text
+        note = self._banner(facts) if handed_over else plan.note
+        for _ in range(REWRITES):
+            text = compose(
+                self.rng,
+                plan.issue,
+                plan.account,
+                plan.contact,
+                channel=channel,
+                at=plan.at,
+                facts=facts,
+                say=plan.say,
+                note=note,
+            )
+            if text.body not in self._bodies:
+                break
+        self._bodies.add(text.body)
+        if channel == "email":
+            self._sent[key] = text
         return text
 
     def _banner(self, facts: Mapping[str, str]) -> str:
@@ -187,9 +197,13 @@ class _Desk:
 
     def _resolution(self, plan: Planned, attributes: Mapping[str, str]) -> str:
         if self.rng.random() < 0.08:
-            return self.rng.choice(("No answer from the customer, closed.", "Solved by the customer.", "Duplicate."))
-        fixed = render(self.rng.choice(plan.issue.fixed), self.rng, {**plan.issue.facts, "plan": attributes["plan"]})
-        ends = ("", "", "", " Customer confirmed.", " Closed.", f" {capitalised(plan.contact.name)} is happy.")
+            return self.rng.choice(
+                ("No answer from the customer, closed.", "Solved by the customer.", "Duplicate.")
+            )
+        fixed = render(
+            self.rng.choice(plan.issue.fixed), self.rng, {**plan.issue.facts, "plan": attributes["plan"]}
+        )
+        ends = ("", "", "", "", " Customer confirmed.", " Closed.", f" Confirmed by {plan.contact.name}.")
         return fixed + self.rng.choice(ends)
 
     def _articles(self, plan: Planned) -> tuple[str, ...]:
@@ -215,12 +229,13 @@ def _link(rng: Random, planned: list[Planned], tickets: list[RawTicket]) -> list
     for item, ticket in zip(planned, tickets, strict=True):
         sender = (item.issue.id + item.issue.facts.get("thing", ""), item.contact.email)
         if item.is_resend and sender in first:
-            ticket = replace(ticket, duplicate_of=first[sender])
+            linked.append(replace(ticket, duplicate_of=first[sender]))
         elif item.label in ("renamed-field-import", "calendar-duplicates-fixed", "past-incident"):
             problem = problems.setdefault(item.label, f"PRB-{101 + len(problems)}")
-            ticket = replace(ticket, problem=problem if rng.random() < 0.6 else "")
+            linked.append(replace(ticket, problem=problem if rng.random() < 0.6 else ""))
+        else:
+            linked.append(ticket)
         first.setdefault(sender, ticket.external_id)
-        linked.append(ticket)
     return linked
 
 
@@ -286,9 +301,7 @@ def _told(
         "thread": {**row["thread"], "share": row["thread_share"]} if "thread" in row else {},
         "article": row.get("article", ""),
         "release": release.id if release else "",
-        "changes": [
-            (end - phase["from"] * DAY).isoformat() for phase in row.get("phases", ())[1:]
-        ],
+        "changes": [(end - phase["from"] * DAY).isoformat() for phase in row.get("phases", ())[1:]],
         **_extent(tickets),
     }
 

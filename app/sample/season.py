@@ -1,4 +1,4 @@
-"""When tickets come: working hours, weekends, a slow season, a holiday, a surge and an outage of the connector."""
+"""When tickets come: working hours, weekends, a slow season, a holiday, a surge and an outage."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Season:
         return sorted((at + width * rng.random()).replace(microsecond=0) for at in picked)
 
     def weekly(self, rng: Random, per_week: float, start: datetime, stop: datetime) -> list[datetime]:
-        """About `per_week` instants in each seven days of [start, stop): steady, so that a change stands out."""
+        """About `per_week` instants in each seven days of [start, stop): steady, so a change stands out."""
         found: list[datetime] = []
         while start < stop:
             until = min(start + 7 * DAY, stop)

@@ -1,4 +1,4 @@
-"""The grammar of the sample's texts: `[a|b]` picks one, `{slot}` is filled in; lists live in the TOML files beside."""
+"""The grammar of the sample's texts: `[a|b]` picks one, `{slot}` is filled in from the TOML files."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def reworded(text: str, rng: Random, *, share: float) -> str:
 
 
 def mistyped(text: str, rng: Random, *, slips: int) -> str:
-    """`text` with `slips` longer lower-case words misspelt: letters swapped, dropped or doubled."""
+    """`text` with `slips` longer lower-case words misspelt: two letters swapped or one dropped."""
     for _ in range(slips):
         words = list(_WORD.finditer(text))
         if not words:
             return text
         word = rng.choice(words)
         at = word.start() + rng.randint(1, len(word[0]) - 2)
-        slip = rng.choice((text[at + 1] + text[at], text[at], text[at] * 2 + text[at + 1]))
+        slip = rng.choice((text[at + 1] + text[at], text[at]))
         text = text[:at] + slip + text[at + 2 :]
     return text

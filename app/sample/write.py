@@ -35,7 +35,9 @@ def write(sample: Sample, folder: Path) -> None:
 
 
 def _ticket_lines(sample: Sample) -> Iterator[str]:
-    arrived = sorted(sample.tickets, key=lambda ticket: (sample.received[ticket.external_id], ticket.external_id))
+    arrived = sorted(
+        sample.tickets, key=lambda ticket: (sample.received[ticket.external_id], ticket.external_id)
+    )
     for ticket in arrived:
         yield _line(_ticket_row(ticket) | {"received_at": _stamp(sample.received[ticket.external_id])})
 
