@@ -7,8 +7,9 @@ instant `at` and reads nothing after it; both classes may hold later rows (a rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +36,15 @@ def _inside(at: Floats, spans: Sequence[Span]) -> Flags:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Customers counted once per topic and day: `topic`, `slot` int64, `at` Unix seconds, `live`; by topic, time."""
+    """Customers counted once per topic and day, sorted by topic, then time: (m,) columns."""
 
     topic: Ints
     at: Floats
     slot: Ints
     live: Flags
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return iter((self.topic, self.at, self.slot, self.live))
 
     @classmethod
     def of(cls, topics: Sequence[Series], clock: BusinessClock, spans: Sequence[Span]) -> Counted:
@@ -92,47 +96,86 @@ class Desk:
     live_so_far: Ints
     voids: tuple[Span, ...] = ()
     gaps: tuple[Span, ...] = ()
-    silences: tuple[Span, ...] = ()
 
     @classmethod
-    def build(
-        cls, series: Series, clock: BusinessClock, at: float, *, voids: Sequence[Span] = ()
-    ) -> Desk:
+    def build(cls, series: Series, clock: BusinessClock, at: float, *, voids: Sequence[Span] = ()) -> Desk:
         """Prepare the desk's own series as it was at `at`; `voids` are the hours of mass events, left out.
 
         Raises ValueError when the series holds no sighting up to `at`: there is nothing to expect from.
         """
-        rows = int(np.searchsorted(series.at, at, side="right"))
-        if not rows:
+        if not len(series.at) or series.at[0] > at:
             raise ValueError("the desk has no ticket yet: nothing can be expected of it")
         last_day = clock.day(at)
         first_day = max(clock.day(float(series.at[0])), last_day - HISTORY_DAYS + 1)
         edges = clock.edges(first_day, last_day)
-        begin = int(np.searchsorted(series.at, edges[0]))
-        recent = Series(
-            series.topic, series.at[begin:rows], series.customer[begin:rows], series.live[begin:rows], ()
-        )
-        counted = Counted.of([recent], clock, voids)
+        counted = Counted.of([_between(series, float(edges[0]), at)], clock, voids)
         days = last_day - first_day + 1
-        hourly = (
-            np.bincount(counted.slot - 24 * first_day, minlength=24 * days).reshape(days, 24).astype(float)
+        hourly = np.bincount(counted.slot - 24 * first_day, minlength=24 * days).reshape(days, 24)
+        forecast = _forecast(hourly.astype(float), edges)
+        return cls._laid_out(
+            clock, at,
+            voids=tuple(voids), first_day=first_day, edges=edges, counted=counted, hourly=hourly,
+            forecast=forecast,
+        )  # fmt: skip
+
+    def advance(self, series: Series, at: float, *, voids: Sequence[Span] = ()) -> Desk:
+        """The desk at a later `at`, equal to `build(series, clock, at)` but cheap within one local day.
+
+        `series` must hold the rows this desk was built from unchanged; after a late ticket, build anew.
+        """
+        last_day = self.first_day + self.days - 1
+        same_day = self.clock.day(at) == last_day
+        if not same_day or tuple(voids) != self.voids or self.days <= 7 or at < self.until:
+            return Desk.build(series, self.clock, at, voids=voids)
+        midnight = float(self.edges[-25])
+        today = Counted.of([_between(series, midnight, at)], self.clock, voids)
+        closed = int(np.searchsorted(self.counted.at, midnight))
+        counted = Counted(
+            *(np.concatenate([old[:closed], new]) for old, new in zip(self.counted, today, strict=True))
         )
-        slots = np.arange(24 * first_day, 24 * (last_day + 1))
-        opened = clock.is_open(slots)
-        forecast = _forecast(hourly, edges)
+        hourly = self.hourly.copy()
+        hourly[-1] = np.bincount(today.slot - 24 * last_day, minlength=24)
+        return self._laid_out(
+            self.clock, at,
+            voids=self.voids, first_day=self.first_day, edges=self.edges, counted=counted, hourly=hourly,
+            forecast=self.forecast,
+        )  # fmt: skip
+
+    @classmethod
+    def _laid_out(
+        cls,
+        clock: BusinessClock,
+        at: float,
+        *,
+        voids: tuple[Span, ...],
+        first_day: int,
+        edges: Floats,
+        counted: Counted,
+        hourly: NDArray[Any],
+        forecast: Floats,
+    ) -> Desk:
+        opened = clock.is_open(np.arange(24 * first_day, 24 * (first_day + len(hourly))))
         exposure = forecast.ravel() * _kept_share(edges, voids)
-        ahead = np.zeros((len(slots) + 1, 2))
+        ahead = np.zeros((len(exposure) + 1, 2))
         ahead[1:, 0] = np.cumsum(np.where(opened, 0.0, exposure))
         ahead[1:, 1] = np.cumsum(np.where(opened, exposure, 0.0))
-        by_block = hourly.reshape(days, 24) * opened.reshape(days, 24)
-        volume = np.stack([hourly.sum(1) - by_block.sum(1), by_block.sum(1)], axis=1)
+        open_by_day = (hourly * opened.reshape(hourly.shape)).sum(1)
         is_open = clock.is_open(counted.slot)
-        silences, gaps = _gaps(edges, hourly.ravel(), exposure, at)
         return cls(
-            clock, first_day, at, counted, volume, edges, hourly, forecast, ahead,
-            _so_far(is_open, np.ones_like(is_open)), _so_far(is_open, counted.live),
-            tuple(voids), gaps, silences,
-        )  # fmt: skip
+            clock=clock,
+            first_day=first_day,
+            until=at,
+            counted=counted,
+            volume=np.stack([hourly.sum(1) - open_by_day, open_by_day], axis=1).astype(float),
+            edges=edges,
+            hourly=hourly.astype(float),
+            forecast=forecast,
+            ahead=ahead,
+            so_far=_so_far(is_open, np.ones_like(is_open)),
+            live_so_far=_so_far(is_open, counted.live),
+            voids=voids,
+            gaps=_gaps(edges, hourly.ravel(), exposure, at),
+        )
 
     @property
     def days(self) -> int:
@@ -159,6 +202,18 @@ class Desk:
         so_far = self.live_so_far if live else self.so_far
         low, high = (np.searchsorted(self.counted.at, mark, side="right") for mark in (begin, end))
         return np.asarray(so_far[high] - so_far[low], float)
+
+    def silent_since(self, at: float) -> float | None:
+        """The last sign of life before the silence that holds at `at`, or None: the feed speaks.
+
+        Silent means that GAP_CUSTOMERS were due since the last one came.
+        """
+        seen = int(np.searchsorted(self.counted.at, at, side="right"))
+        if not seen:
+            return None
+        last = self.counted.at[seen - 1 : seen]
+        due = float(self.forecast_between(last, np.array([at])).sum())
+        return float(last[0]) if due >= GAP_CUSTOMERS else None
 
     def back_over_gaps(self, begin: Floats, at: float) -> Floats:
         """`begin` moved back to the start of the gap it lies in: a catch-up is spread over its silence."""
@@ -200,23 +255,20 @@ def _kept_share(edges: Floats, voids: Sequence[Span]) -> Floats:
     return np.asarray(np.clip(kept, 0.0, None) / np.maximum(length, 1e-9))
 
 
-def _gaps(
-    edges: Floats, hourly: Floats, exposure: Floats, at: float
-) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
-    """Silences of the feed, and those whose tickets all arrived in the hour after (with that hour)."""
+def _gaps(edges: Floats, hourly: NDArray[Any], exposure: Floats, at: float) -> tuple[Span, ...]:
+    """Silences of the feed whose tickets all came in the hour after, together with that hour."""
     quiet = hourly <= 0.1 * exposure
     quiet[: 7 * 24] = False  # nothing is forecast in the first week
     bounds = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(int)))
-    silences: list[Span] = []
+    due_before = np.concatenate([[0.0], np.cumsum(exposure)])
     gaps: list[Span] = []
     for first, after in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
-        due = float(exposure[first:after].sum())
-        if due < GAP_CUSTOMERS or edges[first] >= at:
+        due = float(due_before[after] - due_before[first])
+        if due < GAP_CUSTOMERS or after >= len(hourly) or edges[after] >= at:
             continue
-        silences.append((float(edges[first]), min(float(edges[after]), at)))
-        if after < len(hourly) and hourly[after] >= exposure[after] + 0.5 * due:
+        if hourly[after] >= exposure[after] + 0.5 * due:
             gaps.append((float(edges[first]), float(edges[after + 1])))
-    return tuple(silences), tuple(gaps)
+    return tuple(gaps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +289,9 @@ class Ledger:
     @classmethod
     def build(cls, topics: Sequence[Series], desk: Desk) -> Ledger:
         """Count every topic within the desk's memory."""
-        counted = Counted.of([_since(s, float(desk.edges[0])) for s in topics], desk.clock, desk.voids)
+        counted = Counted.of(
+            [_between(s, float(desk.edges[0]), float(desk.edges[-1])) for s in topics], desk.clock, desk.voids
+        )
         opened = desk.clock.is_open(counted.slot)
         n, days = len(topics), desk.days
         day = np.clip(counted.slot // 24 - desk.first_day, 0, days - 1)
@@ -262,9 +316,10 @@ class Ledger:
         return np.searchsorted(self.key, wanted, side="right").reshape(len(rows), len(at))
 
 
-def _since(series: Series, begin: float) -> Series:
-    low = int(np.searchsorted(series.at, begin))
-    return Series(series.topic, series.at[low:], series.customer[low:], series.live[low:], ())
+def _between(series: Series, begin: float, end: float) -> Series:
+    """The rows of [begin, end]; their ticket ids are not needed here."""
+    low, high = int(np.searchsorted(series.at, begin)), int(np.searchsorted(series.at, end, side="right"))
+    return Series(series.topic, series.at[low:high], series.customer[low:high], series.live[low:high], ())
 
 
 def _key(topic: Ints, at: Floats) -> Ints:
@@ -283,7 +338,7 @@ class Share:
     by_block: Floats
 
 
-def credits(daily: Floats, volume: Floats, *, age_days: float) -> Floats:
+def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> Floats:
     """(n, D, 2) what each day adds to a topic's baseline: outbreak days teach (almost) nothing.
 
     One-sided Huber-like winsorising, iterated from the raw mean downwards: a level that has held for much
@@ -309,7 +364,7 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own."""
     today = desk.day_index(at)
     volume = desk.volume[:today]
-    credited = credits(ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at))
+    credited = credited_days(ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at))
     midnights = desk.edges[::24]
     day = np.maximum(np.searchsorted(midnights[:-1], starts, side="right") - 1, 0)
     age_days = np.subtract.outer(starts, midnights[1 : today + 1]) / DAY_S + 0.5
@@ -322,7 +377,9 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     exposure = exposure + desk.between(midnights[day], starts)
     begun = ledger.between(rows, midnights[day], starts)
     usual = evidence.sum(2) / np.maximum(weight.sum(1), 1e-9)
-    begun *= np.minimum(1.0, (usual + 2.33 * np.sqrt(usual) + 1.0) / np.maximum(begun.sum(2), 1.0))[:, :, None]
+    begun *= np.minimum(1.0, (usual + 2.33 * np.sqrt(usual) + 1.0) / np.maximum(begun.sum(2), 1.0))[
+        :, :, None
+    ]
     evidence = evidence + begun
     a, b = evidence.sum(2), exposure.sum(1)
     prior = PRIOR_WEIGHT * np.maximum(usual_day, 1.0) / PRIOR_PER_DAY

@@ -52,7 +52,7 @@ def desk_notices(
     and `at`: rebuild the desk with it among `voids` before scanning, now and on every later tick.
     """
     notices = []
-    silent = silent_since(desk, at)
+    silent = desk.silent_since(at)
     if silent is not None:
         due = float(desk.forecast_between(np.array([silent]), np.array([at])).sum())
         notices.append(_notice(desk, desk_topic, "silent_feed", silent, at, expected=due))
@@ -64,15 +64,6 @@ def desk_notices(
             hit = [topics[i] for i in jumped(ledger, rows, desk, at).tolist()]
             notices.append(_mass_notice(desk, desk_topic, hit, span))
     return notices
-
-
-def silent_since(desk: Desk, at: float) -> float | None:
-    """When the silence began that still holds at `at`, or None: the feed speaks."""
-    last = int(np.searchsorted(desk.counted.at, at, side="right"))
-    for begin, end in reversed(desk.silences):
-        if end >= at - HOUR_S and begin < at:
-            return max(begin, float(desk.counted.at[last - 1]) if last else begin)
-    return None
 
 
 def one_customer(series: Series, desk: Desk, at: float) -> Finding | None:

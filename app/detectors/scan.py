@@ -16,7 +16,7 @@ from scipy.special import betainc
 
 from app.detectors import calibration
 from app.detectors.baseline import PRIOR_WEIGHT, Desk, Ledger, shares
-from app.detectors.calendar import DAY_S, HOUR_S, Floats, Ints
+from app.detectors.calendar import DAY_S, HOUR_S, Flags, Floats, Ints
 from app.domain import Change, Finding, Release, Series
 
 WINDOWS_H = tuple(calibration.WINDOW_PENALTY)
@@ -60,6 +60,7 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
     due = desk.forecast_between(starts, ends)
     theta = share.overall[:, :, None]
     factor = (np.maximum(came - own, 0.0) + SHRINK) / (due * (1.0 - theta) + SHRINK)
+    overall = (came.sum(1) + SHRINK) / (due.sum(1) + SHRINK)
     mean = (share.by_block * due * factor).sum(2)
     as_forecast = (share.by_block * due).sum(2)
     # A floor for short windows protects topics with an odd clock profile.
@@ -71,7 +72,7 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
         1.0 / (share.evidence + PRIOR_WEIGHT)
         + DAY_NOISE**2 / np.maximum(1.0, hours / 24.0)
         + DRIFT**2 * (1.0 + hours / 168.0)
-        + (SURGE_SPREAD * np.log((factor * due).sum(2) / np.maximum(due.sum(1), 1e-9))) ** 2
+        + (SURGE_SPREAD * np.log(overall)) ** 2
     )
     return Counts(starts, own.sum(2), mean, mean + mean**2 * relative, surge)
 
@@ -102,7 +103,7 @@ def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     return Look(seen, score, best, calibrated(score[np.arange(len(rows)), best]))
 
 
-def known_long_enough(desk: Desk, at: float) -> Floats:
+def known_long_enough(desk: Desk, at: float) -> Flags:
     """(windows,) bool: a young desk only looks at windows half its age, and at none in its first days."""
     age = desk.age_days(at)
     return np.asarray((np.array(WINDOWS_H) <= age * 24.0 / 2.0) & (age >= YOUNG_DAYS))
@@ -163,7 +164,7 @@ def _finding(
             break
     else:
         return None
-    release = _release(releases, series, WINDOWS_H[k], start, at)
+    release = _release(releases, WINDOWS_H[k], start, at)
     return Finding(
         topic=series.topic,
         rule="scan",
@@ -177,19 +178,22 @@ def _finding(
         strength=float(calibrated(seen.score[i, k : k + 1])[0]),
         ticket_ids=tuple(series.ticket_ids[j] for j in rows),
         release=release,
-        notes=_notes(seen, i, int(k), desk, series, at),
+        notes=noted(seen.counts, i, int(k), desk=desk, series=series, at=at, score=float(seen.score[i, k])),
     )
 
 
-def _notes(seen: Look, i: int, k: int, desk: Desk, series: Series, at: float) -> Mapping[str, object]:
+def noted(
+    seen: Counts, i: int, k: int, *, desk: Desk, series: Series, at: float, score: float
+) -> Mapping[str, object]:
+    """What a finding keeps besides its fields, so that its sentence can be made again years later."""
     return {
-        "window_h": WINDOWS_H[k],
-        "counted": int(seen.counts.observed[i, k]),  # customers once a day: what the expectation is held against
-        "traffic": round(float(seen.counts.factor[i, k]), 4),
-        "score": round(float(seen.score[i, k]), 4),
+        "window_h": round((at - float(seen.starts[k])) / HOUR_S, 3),
+        "counted": int(seen.observed[i, k]),  # customers once a day: what the expectation is held against
+        "traffic": round(float(seen.factor[i, k]), 4),
+        "score": round(score, 4),
         "first_at": moment(float(series.at[0])).isoformat(),
         "zone": desk.clock.zone,
-        "young": desk.age_days(at) < 28,
+        "known_days": int(desk.age_days(at)),
         "calibration": calibration.VERSION,
     }
 
@@ -218,10 +222,8 @@ def _kind(
     return "rising" if hours <= 72 else "sustained"
 
 
-def _release(
-    releases: Sequence[Release], series: Series, hours: int, start: float, at: float
-) -> Release | None:
-    """The latest release in the first third of a window of a week or more, or before a newborn topic's first week."""
+def _release(releases: Sequence[Release], hours: int, start: float, at: float) -> Release | None:
+    """The latest release in the first third of a window of three days or more, or in the day before it."""
     if hours < 72:
         return None
     first_third = start + (at - start) / 3.0
