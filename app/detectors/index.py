@@ -73,7 +73,7 @@ class ExactIndex:
         changed = ~self._holds(batch)
         if not changed.any():
             return
-        batch = _Rows(*(column[changed] for column in batch))
+        batch = _Rows(batch.seqs[changed], batch.vectors[changed], batch.live[changed])
         if len(self.rows.seqs) and batch.seqs[0] <= self.rows.seqs[-1]:
             self._merge(batch)
         else:
@@ -418,7 +418,7 @@ def _allocate(capacity: int, dim: int) -> _Rows:
 
 
 def _first(space: _Rows, count: int) -> _Rows:
-    return _Rows(*(column[:count] for column in space))
+    return _Rows(space.seqs[:count], space.vectors[:count], space.live[:count])
 
 
 def _grown(space: _Rows, rows: _Rows, least: int) -> _Rows:
