@@ -33,6 +33,7 @@ from app.detectors.lexical import (
     slot,
     term_slots,
 )
+from app.domain import Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,8 @@ class _Field:
         self._query[columns] = 0.0
         hits = np.flatnonzero(here)
         row = np.searchsorted(starts, hits, side="right") - 1
-        shared = np.bincount(row, values[hits] / held_weights[hits], minlength=high - low)
-        dots = np.bincount(row, values[hits] * here[hits], minlength=high - low)
+        shared = np.bincount(row, values[hits] / held_weights[hits], minlength=high - low).astype(np.float64)
+        dots = np.bincount(row, values[hits] * here[hits], minlength=high - low).astype(np.float64)
         norms = np.sqrt(row_sums(values * values, starts) * (own @ own))
         return shared, np.divide(dots, norms, out=np.zeros(high - low), where=norms > 0)
 
@@ -164,7 +165,8 @@ class _Field:
         idf = self.idf(used)
         dense = np.zeros((size, len(used)))
         dense[row, place] = held_weights * idf[place]
-        shared = (dense > 0) * idf @ (dense > 0).T
+        present = (dense > 0).astype(np.float64)
+        shared: Floats = (present * idf) @ present.T
         norms = np.sqrt((dense * dense).sum(axis=1))
         dense /= np.where(norms > 0, norms, 1.0)[:, None]
         return shared, dense @ dense.T
@@ -192,7 +194,7 @@ class Neighbourhood:
         self._at: list[float] = []
         self._customers: list[str] = []
         self._known: set[str] = set()
-        self._vectors: NDArray[np.float16] = np.empty((0, 0), dtype=np.float16)
+        self._vectors: Matrix = np.empty((0, 0), dtype=np.float32)  # exact float16 values
         self._called: dict[str, float] = {}  # ticket id -> when it was last called, Unix seconds
 
     def feed(self, doc: Doc) -> Knot | None:
@@ -307,7 +309,7 @@ class Neighbourhood:
             one.rows.append(columns, weights)
         row = len(self._ids)
         if row == len(self._vectors):
-            grown = np.zeros((max(1024, 2 * row), len(new.vector)), dtype=np.float16)
+            grown = np.zeros((max(1024, 2 * row), len(new.vector)), dtype=np.float32)
             grown[:row] = self._vectors if row else 0
             self._vectors = grown
         self._vectors[row] = new.vector
