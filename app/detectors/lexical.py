@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Slots = NDArray[np.int32]
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 
 SLOTS = 1 << 22  # 300,000 distinct terms share a slot with another one in 7 cases of 100
 _WORD = re.compile(r"[^\W_]+(?:_[^\W_]+)*")
@@ -216,3 +217,136 @@ def row_sums(values: Floats, starts: NDArray[np.int64]) -> Floats:
     if filled.any():
         sums[filled] = np.add.reduceat(values, starts[:-1][filled])
     return sums
+
+
+class _Segment:
+    """Postings of a run of consecutive documents, by column: documents and tf, ascending documents."""
+
+    def __init__(self, columns: Slots, documents: Slots, weights: Floats32) -> None:
+        order = np.argsort(columns, kind="stable")
+        self.columns, self.documents, self.weights = columns[order], documents[order], weights[order]
+        self.terms, starts = np.unique(self.columns, return_index=True)
+        self.starts = np.append(starts, len(columns))
+
+    def merged(self, later: _Segment) -> _Segment:
+        return _Segment(
+            np.concatenate((self.columns, later.columns)),
+            np.concatenate((self.documents, later.documents)),
+            np.concatenate((self.weights, later.weights)),
+        )
+
+    def postings(self, columns: Slots) -> list[tuple[int, int]]:
+        """Where each of these columns begins and ends; equal where it does not occur."""
+        places = np.searchsorted(self.terms, columns)
+        inside = places < len(self.terms)
+        inside[inside] = self.terms[places[inside]] == columns[inside]
+        begins = np.where(inside, self.starts[np.where(inside, places, 0)], 0)
+        ends = np.where(inside, self.starts[np.where(inside, places + 1, 0)], 0)
+        return list(zip(begins.tolist(), ends.tolist(), strict=True))
+
+
+class Bm25:
+    """An inverted index that grows ticket by ticket and scores only the rarest words of a query.
+
+    BM25 after Robertson and Zaragoza (2009), with idf ln(1 + (N - df + .5) / (df + .5)). Documents
+    are numbered from 0 in the order they were added. Segments of postings are merged in the manner of
+    a binary counter, so an addition costs O(log n) copies in all and a query touches few segments.
+    """
+
+    def __init__(
+        self,
+        *,
+        k1: float = 1.2,
+        b: float = 0.75,
+        terms: int = 60,
+        postings: int = 400_000,
+        segment: int = 512,
+    ) -> None:
+        self._segment = segment
+        self._k1, self._b, self._terms, self._postings = k1, b, terms, postings
+        self._counts = DocumentCounts()
+        self._lengths: Floats32 = np.zeros(1 << 10, dtype=np.float32)
+        self._total = 0.0
+        self._segments: list[_Segment] = []
+        self._fresh = SparseRows()
+        self._query: Floats32 = np.zeros(0, dtype=np.float32)
+
+    def __len__(self) -> int:
+        return self._counts.documents
+
+    def add(self, slots: Sequence[int]) -> int:
+        """Take in one document, given as the slots of its tokens; returns its number."""
+        number = len(self)
+        found, times = np.unique(np.array(slots, dtype=np.int32), return_counts=True)
+        columns = self._counts.columns(found)
+        self._counts.add(columns)
+        if number >= len(self._lengths):
+            self._lengths = np.resize(self._lengths, 2 * number)
+        self._lengths[number] = len(slots)
+        self._total += len(slots)
+        self._fresh.append(columns, times.astype(np.float64))
+        if len(self._fresh) == self._segment:
+            self._settle()
+        return number
+
+    def _settle(self) -> None:
+        starts, columns, times = self._fresh.slice(0, len(self._fresh))
+        documents = np.repeat(
+            np.arange(len(self) - self._segment, len(self), dtype=np.int32), np.diff(starts)
+        )
+        self._segments.append(_Segment(columns.copy(), documents, times.astype(np.float32)))
+        self._fresh = SparseRows()
+        settled = len(self) // self._segment
+        while settled % 2 == 0:  # like the carry of a binary counter
+            later, earlier = self._segments.pop(), self._segments.pop()
+            self._segments.append(earlier.merged(later))
+            settled //= 2
+
+    def scores(self, slots: Sequence[int]) -> Floats32:
+        """(documents,) score of every document for a query given as the slots of its tokens."""
+        found, times = np.unique(np.array(slots, dtype=np.int32), return_counts=True)
+        columns = self._counts.columns(found)
+        frequency = self._counts[columns]
+        known = np.flatnonzero(frequency)
+        rarest = known[np.argsort(frequency[known], kind="stable")][: self._terms]
+        affordable = np.cumsum(frequency[rarest]) <= self._postings
+        affordable[:3] = True
+        rarest = rarest[affordable]
+        df = frequency[rarest]
+        weights = np.log1p((len(self) - df + 0.5) / (df + 0.5)) * times[rarest]
+        return self._accumulate(columns[rarest], weights.astype(np.float32))
+
+    def _accumulate(self, columns: Slots, weights: Floats32) -> Floats32:
+        total = np.zeros(len(self), dtype=np.float32)
+        average = self._total / max(1, len(self))
+        norms = self._k1 * (1 - self._b + self._b * self._lengths[: len(self)] / average)
+        for segment in self._segments:
+            for (begin, end), weight in zip(segment.postings(columns), weights, strict=True):
+                documents, times = segment.documents[begin:end], segment.weights[begin:end]
+                total[documents] += weight * times / (times + norms[documents])
+        first = len(self) - len(self._fresh)
+        if first < len(self):
+            total[first:] = self._of_fresh(columns, weights, norms[first:])
+        return total
+
+    def _of_fresh(self, columns: Slots, weights: Floats32, norms: Floats32) -> Floats32:
+        if len(self._query) < len(self._counts):
+            self._query = np.zeros(2 * len(self._counts), dtype=np.float32)
+        starts, held, times = self._fresh.slice(0, len(self._fresh))
+        self._query[columns] = weights
+        hits = np.flatnonzero(self._query[held])
+        row = np.searchsorted(starts, hits, side="right") - 1
+        parts = self._query[held[hits]] * times[hits] / (times[hits] + norms[row])
+        self._query[columns] = 0.0
+        found: Floats32 = np.bincount(row, parts, minlength=len(norms)).astype(np.float32)
+        return found
+
+
+def best(scores: Floats32, k: int) -> NDArray[np.int64]:
+    """Positions of the k highest positive scores, best first, the older of equals first."""
+    positive = np.flatnonzero(scores > 0)
+    if len(positive) > k:
+        edge = np.partition(scores[positive], len(positive) - k)[len(positive) - k]
+        positive = positive[scores[positive] >= edge]
+    order: NDArray[np.int64] = positive[np.argsort(-scores[positive], kind="stable")][:k]
+    return order
