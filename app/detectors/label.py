@@ -22,8 +22,7 @@ TITLE_CHARS = 70
 _WORD = re.compile(r"[^\W_](?:[\w.+#'’-]*[^\W_])?")
 _MARK = re.compile(r"<[a-z][^<>\n]{0,40}>")
 _CLAUSE = re.compile(r"[.!?;:,()\[\]{}\"“”|\n<>]+(?:\s|$)|[\n<>|]")
-_STOP = frozenset(ENGLISH_STOP_WORDS) | frozenset(
-    """
+_WORDS = """
     hi hello hey dear thanks thank please pls kindly regards best cheers sincerely sorry help support team
     need needs needed want wanted wants like would could should just also still already really getting get gets got
     using use used try tried trying issue issues problem problems question questions ticket case urgent asap
@@ -33,8 +32,8 @@ _STOP = frozenset(ENGLISH_STOP_WORDS) | frozenset(
     le la les un une des et est pas dans pour avec sur depuis nous vous je bonjour merci que qui
     el los las una con por para desde que hola gracias como del al se en es no
     don doesn didn isn wasn can couldn won wouldn im ive re fwd fw aw wg ok yes
-    """.split()
-)
+"""
+_STOP = frozenset(ENGLISH_STOP_WORDS) | frozenset(_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)

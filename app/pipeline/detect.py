@@ -7,13 +7,14 @@ the same instant changes nothing the second time.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
-from app.detectors import guards, knot, releases as release_rule, slowburn
+from app.detectors import guards, knot, slowburn
+from app.detectors import releases as release_rule
 from app.detectors.baseline import Desk, Span
 from app.detectors.budget import HOLD_H, HOLD_SLACK, SEVERITIES, Step, is_calm, severity, spend, step
 from app.detectors.knot import Knot
@@ -26,7 +27,6 @@ from app.domain import (
     PatternState,
     Release,
     Tier,
-    Topic,
     TopicKind,
     sortable_id,
 )
@@ -82,7 +82,7 @@ def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
         with runtime.store.write() as session:
             findings = _of_release_product(session, findings)
             opened = _act(runtime, session, held, tick, [*findings, *notices], standing, closed)
-            fixes.judge(runtime, session, held, tick.desk, at)
+            fixes.judge(session, held, tick.desk, at)
             voids += [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
             sources.save_note(session, NOTE, {"at": at.isoformat(), "voids": sorted(set(voids))})
             fresh = sources.note(session, DIGEST_NOTE)
@@ -184,14 +184,16 @@ def _of_release_product(session: Session, findings: Sequence[Finding]) -> list[F
     kept = []
     for finding in findings:
         release = finding.release
-        if release is not None and release.product:
-            products = [t.attributes.get("product") for t in tickets.by_ids(session, finding.ticket_ids).values()]
-            if products.count(release.product) * 2 < len(products):
-                if finding.rule == "after_release":
-                    continue
-                finding = replace(finding, release=None, kind="rising")
-        kept.append(finding)
+        if release is None or not release.product or _is_about(session, finding, release.product):
+            kept.append(finding)
+        elif finding.rule != "after_release":
+            kept.append(replace(finding, release=None, kind="rising"))
     return kept
+
+
+def _is_about(session: Session, finding: Finding, product: str) -> bool:
+    found = tickets.by_ids(session, finding.ticket_ids).values()
+    return 2 * sum(t.attributes.get("product") == product for t in found) >= len(found)
 
 
 def _act(
@@ -215,12 +217,16 @@ def _act(
     events_ = _one_per_event([*raised, *fresh], ongoing)
     used = alerts.opened_since(session, tick.at - WEEK, tier=Tier.ALERT)
     rules = [f for f in events_ if f.kind not in NOTICES]
-    tiers = spend(rules, opened_this_week=used, per_week=runtime.settings.alerts_per_week, active_topics=tick.active)
-    tiers += [(f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in events_ if f.kind in NOTICES]
+    tiers = spend(
+        rules, opened_this_week=used, per_week=runtime.settings.alerts_per_week, active_topics=tick.active
+    )
+    tiers += [
+        (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in events_ if f.kind in NOTICES
+    ]
     watched = {a.topic.id: a for a in standing if a.tier is Tier.WATCH}
     opened = []
     for finding, tier in tiers:
-        alert_id = _open(runtime, session, tick, finding, tier, watched.get(finding.topic.id))
+        alert_id = _open(session, tick, finding, tier, watched.get(finding.topic.id))
         if alert_id and tier is Tier.ALERT:
             opened.append(alert_id)
     return opened
@@ -241,9 +247,7 @@ def _was_judged(finding: Finding, closed: Sequence[Alert], at: datetime) -> bool
     )
 
 
-def _continue(
-    session: Session, held: Memory, tick: Tick, alert: Alert, finding: Finding | None
-) -> bool:
+def _continue(session: Session, held: Memory, tick: Tick, alert: Alert, finding: Finding | None) -> bool:
     """Carry a standing alert on; True while it stands."""
     bar = tick.watch_bar if alert.tier is Tier.WATCH else tick.bar
     last = datetime.fromisoformat(str(alert.finding.get("last_strong_at", alert.opened_at.isoformat())))
@@ -283,32 +287,43 @@ def _update(session: Session, tick: Tick, alert: Alert, finding: Finding, *, wor
         _tell(session, "alert.escalated", changed, tick.at, {"was": alert.severity})
 
 
-def _open(
-    runtime: Runtime, session: Session, tick: Tick, finding: Finding, tier: Tier, watched: Alert | None
-) -> str | None:
+def _open(session: Session, tick: Tick, finding: Finding, tier: Tier, watched: Alert | None) -> str | None:
+    """Open an alert or a watch, or promote the watch to an alert; its id, None when nothing changed."""
     if watched is not None and tier is Tier.WATCH:
         return None
-    level = "low" if finding.kind in NOTICES else severity(finding, tick.bar)
-    pattern_id = finding.topic.key if finding.topic.kind is TopicKind.PATTERN else _home(session, finding)
-    values = {
-        "kind": finding.kind, "tier": tier, "severity": level,
-        "sentence": sentence(finding, tick.desk.clock.zone), "finding": _numbers(finding, tick),
-        "ticket_ids": finding.ticket_ids, "pattern_id": pattern_id, "opened_at": tick.at,
-        "updated_at": tick.at,
-    }  # fmt: skip
+    alert = _alert(session, tick, finding, tier)
     if watched is not None:
-        alert = alerts.change(session, watched.id, **{**values, "tier": tier.value})
+        values = {f.name: getattr(alert, f.name) for f in fields(alert)}
+        for kept in ("id", "topic", "rule"):
+            del values[kept]
+        alert = alerts.change(session, watched.id, **values | {"tier": tier.value})
     else:
-        id_ = sortable_id("alt", tick.at, finding.topic.id, finding.rule)
-        alert = Alert(id=id_, topic=finding.topic, rule=finding.rule, **values)
         topics.ensure(session, [finding.topic])
         alerts.open_alert(session, alert)
     type_ = "alert.opened" if tier is Tier.ALERT else "alert.watching"
     _tell(session, type_, alert, tick.at, {})
     if tier is Tier.ALERT and finding.kind not in NOTICES:
         state = PatternState.NEW if finding.kind in ("new", "cluster") else PatternState.ESCALATING
-        _state(session, pattern_id, state, tick.at, touched=True)
+        _state(session, alert.pattern_id, state, tick.at, touched=True)
     return alert.id
+
+
+def _alert(session: Session, tick: Tick, finding: Finding, tier: Tier) -> Alert:
+    is_pattern = finding.topic.kind is TopicKind.PATTERN
+    return Alert(
+        id=sortable_id("alt", tick.at, finding.topic.id, finding.rule),
+        topic=finding.topic,
+        rule=finding.rule,
+        kind=finding.kind,
+        tier=tier,
+        severity="low" if finding.kind in NOTICES else severity(finding, tick.bar),
+        sentence=sentence(finding, tick.desk.clock.zone),
+        finding=_numbers(finding, tick),
+        ticket_ids=finding.ticket_ids,
+        pattern_id=finding.topic.key if is_pattern else _home(session, finding),
+        opened_at=tick.at,
+        updated_at=tick.at,
+    )
 
 
 def _home(session: Session, finding: Finding) -> str | None:
@@ -342,9 +357,7 @@ def _one_per_event(findings: Sequence[Finding], standing: Sequence[Alert]) -> li
 
     A broad topic (segment, desk) is dropped when narrower ones explain half of its excess.
     """
-    ranked = sorted(
-        findings, key=lambda f: (PREFERRED[f.topic.kind], -f.strength, f.topic.id)
-    )
+    ranked = sorted(findings, key=lambda f: (PREFERRED[f.topic.kind], -f.strength, f.topic.id))
     leaders: list[Finding] = []
     covered = [set(a.ticket_ids) for a in standing if a.topic.kind not in BROAD]
     for finding in ranked:
@@ -382,7 +395,9 @@ def _same(one: Collection[str], other: set[str]) -> bool:
 
 def _numbers(finding: Finding, tick: Tick) -> dict[str, Any]:
     """Every number the sentence shows, as stored with the alert."""
-    values = {k: v for k, v in asdict(finding).items() if k not in ("topic", "ticket_ids", "release", "notes")}
+    values = {
+        k: v for k, v in asdict(finding).items() if k not in ("topic", "ticket_ids", "release", "notes")
+    }
     values |= {"at": finding.at.isoformat(), "since": finding.since.isoformat(), **finding.notes}
     for name in ("expected", "spread", "strength"):
         values[name] = round(float(values[name]), 4)

@@ -98,7 +98,7 @@ def _grouping(runtime: Runtime, session: Session, consolidated: str | None) -> G
     edits = tuple(
         Edit(id=e.id, kind=EditKind(e.kind), at=e.at, actor=e.actor, patterns=e.patterns, tickets=e.tickets,
              undoes=e.undoes)
-        for e in patterns.edits(session) if e.kind in EditKind
+        for e in patterns.edits(session) if e.kind in set(EditKind)
     )  # fmt: skip
     found = tickets.in_memory(
         session,

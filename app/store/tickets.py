@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, bindparam, func, or_, select, update
+from sqlalchemy import and_, func, or_, select, update
 from sqlmodel import Session
 
 from app.domain import Status, Ticket, TicketDraft, sortable_id
@@ -122,15 +122,9 @@ def count_undigested(session: Session) -> int:
     return session.scalar(select(func.count()).where(_T.digested_at.is_(None))) or 0
 
 
-def mark_digested(session: Session, placed: Sequence[tuple[str, str | None]], *, at: datetime) -> None:
-    """Set each ticket's pattern and that it has been digested."""
-    if placed:
-        session.connection().execute(
-            update(table(TicketRow)).where(_T.id == bindparam("ticket")).values(
-                pattern_id=bindparam("pattern"), digested_at=bindparam("at")
-            ),
-            [{"ticket": t, "pattern": p, "at": at} for t, p in placed],
-        )  # fmt: skip
+def mark_digested(session: Session, ticket_ids: Sequence[str], *, at: datetime) -> None:
+    for some in chunks(ticket_ids):
+        session.execute(update(TicketRow).where(_T.id.in_(some)).values(digested_at=at))
 
 
 def set_pattern(session: Session, ticket_ids: Sequence[str], pattern_id: str | None) -> None:
@@ -207,6 +201,14 @@ def _condition(name: str, value: str) -> Any:
     if name == "pattern":
         return _T.pattern_id == value
     return _T.attributes[name].as_string() == value
+
+
+def matching(session: Session, filters: dict[str, str]) -> set[str]:
+    """Ids of all tickets that match every filter."""
+    query = select(_T.id)
+    for name, value in filters.items():
+        query = query.where(_condition(name, value))
+    return set(session.scalars(query))
 
 
 def counts_by_pattern(session: Session, pattern_id: str) -> tuple[int, int, datetime | None, datetime | None]:
