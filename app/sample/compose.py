@@ -184,13 +184,15 @@ def _around(writer: _Writer, issue: Issue, problem: list[str]) -> list[str]:
     on_screen = is_trouble and issue.component not in _NO_SCREEN
     tables = [("context", 0.35)]
     if is_trouble:
-        tables += [("symptom", 0.42), ("symptom", 0.18), ("impact", 0.25)]
+        tables += [("symptom", 0.5), ("impact", 0.25)]
     if on_screen:
         tables += [("screen", 0.2), ("tried", 0.28)]
     lines = list(problem)
     for table, share in tables:
-        if writer.chance(share) and (line := writer.hand(writer.one(table))) not in lines:
-            lines.insert(writer.rng.randint(1, len(lines)), line)
+        if writer.chance(share):
+            lines.insert(writer.rng.randint(1, len(lines)), writer.hand(writer.one(table)))
+    if is_trouble and writer.chance(0.3):
+        lines.append(writer.one("asks"))
     if is_trouble and writer.chance(0.12):
         lines.insert(0, writer.one("openings"))
     if is_trouble and writer.chance(0.03):
@@ -211,7 +213,7 @@ def _mail(writer: _Writer, lines: list[str], account: Account, language: str, at
     is_free = len(lines) > 1
     if language == "en" and is_free and writer.chance(0.09):
         lines.append("\n" + writer.one("background"))
-    if language != "en" or (writer.chance(0.35) and not lines[0].endswith("?")):
+    if language != "en":
         lines.append(writer.one("asks", language))
     parts = [_paragraphs(rng, lines)]
     if writer.chance(0.8):
@@ -262,7 +264,7 @@ def _chat(writer: _Writer, lines: list[str], language: str) -> str:
     lines = [lines[0][:1].lower() + lines[0][1:].rstrip("."), *lines[1:]]
     if language == "en" and writer.chance(0.6):
         lines.insert(0, writer.one("chat"))
-    if language != "en" or writer.chance(0.2):
+    if language != "en":
         lines.append(writer.one("asks", language))
     return "\n".join(lines)
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from itertools import accumulate
 from random import Random
 
@@ -37,17 +38,17 @@ class Season:
     def start(self) -> datetime:
         return self.end - self.days * DAY
 
-    @property
+    @cached_property
     def holiday(self) -> date:
         return midweek(self.end, self.holiday_before)
 
-    @property
+    @cached_property
     def surge(self) -> tuple[date, date]:
         """Two days in a row with twice the usual volume."""
         second = midweek(self.end, self.surge_before)
         return second - DAY, second
 
-    @property
+    @cached_property
     def outage(self) -> tuple[datetime, datetime]:
         """Seven hours in which nothing was delivered; it all came right after."""
         day = midweek(self.end, self.outage_before)
@@ -80,7 +81,7 @@ class Season:
         while start < stop:
             until = min(start + 7 * DAY, stop)
             expected = per_week * ((until - start) / (7 * DAY)) * self._against_normal(start, until)
-            found += self.times(rng, round(expected + rng.gauss(0, 0.6 * math.sqrt(expected))), start, until)
+            found += self.times(rng, round(expected + rng.gauss(0, 0.3 * math.sqrt(expected))), start, until)
             start = until
         return found
 
