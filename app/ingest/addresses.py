@@ -7,8 +7,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 IP = "<ip>"
 
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_V4 = re.compile(rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w]|\.\d|-\w)")
+_V4 = re.compile(r"(?<![\w.])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\w|\.\d|-\w)")
 _V6 = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,40}+(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])"
 )
@@ -41,7 +40,10 @@ def _v4(match: re.Match[str]) -> str:
 
 
 def _is_v4(text: str, before: str, after: str) -> bool:
-    address = IPv4Address(text)
+    try:
+        address = IPv4Address(text)
+    except AddressValueError:
+        return False
     if address.is_loopback or address.is_unspecified or text.startswith("255."):
         return False
     context = _nearest(before)
