@@ -185,7 +185,8 @@ class _Shaped:
 
 def _phone(match: re.Match[str]) -> str:
     text = match[0]
-    if _DATE.match(text.lstrip("(")):
+    is_version = "." in text and "-" in text  # 0.76.0-2013070106
+    if is_version or _DATE.match(text.lstrip("(")):
         return text
     label = _label_before(match)
     return PHONE if label != "trap" and _is_phone(text, is_named=label == "phone") else text
@@ -201,8 +202,15 @@ def _is_phone(text: str, *, is_named: bool) -> bool:
         )
     if _NANP.fullmatch(text):
         return True
+    digits = re.sub(r"\D", "", text)
     is_layout = text.startswith(("0", "(0")) and re.search(r"\d[ ()/-]+\d{2,}", text) is not None
-    return is_layout and any(_is_valid(text, region) for region in _TRUNK_REGIONS)
+    is_dump = len(set(digits)) < 4  # bytes in a hex dump: 01 00 00 00
+    return (
+        is_layout
+        and len(digits) >= 10
+        and not is_dump
+        and any(_is_valid(text, region) for region in _TRUNK_REGIONS)
+    )
 
 
 def _is_international(text: str, *, is_spaced: bool) -> bool:

@@ -12,7 +12,7 @@ import re
 from app.ingest import addresses, identifiers, secrets
 
 _EMAIL = re.compile(
-    r"(?<![\w.+%-])(?!git@)[\w.+%'-]{1,96}@(?!\d(?:\.\d)?x[.~])(?:[\w-]{1,63}\.){1,8}"
+    r"(?<![\w.+%-])(?!git@)\w[\w.+%'-]{0,95}@(?!\d(?:\.\d)?x[.~])(?:[\w-]{1,63}\.){1,8}"
     r"(?!(?:service|socket|target|timer|mount|png|jpe?g|gif|dll|jar)\b)[^\W\d_]{2,24}(?![\w-])"
 )
 _EMAIL_SPELT = re.compile(

@@ -30,7 +30,7 @@ _KNOWN = re.compile(
 )
 _USERINFO = re.compile(r"(?<=://)(?!<)[^\s/@:<>]{0,128}+:[^\s/<>]{1,128}@")
 _SCHEME = re.compile(
-    r"\b(Bearer|Basic|Digest|Negotiate|Token|ApiKey)(\s{1,3})(?=[\w.~+/-]{0,64}\d"
+    r"\b(Bearer|Basic|Digest|Negotiate|Token|ApiKey)(\s{1,3})(?!0x)(?=[\w.~+/-]{0,64}\d"
     r"|[\w.~+/-]{24})[\w.~+/=-]{10,}+",
     re.IGNORECASE,
 )
@@ -44,7 +44,7 @@ _STRONG = (
     r"|bearer[ _-]?token"
 )
 _WEAK = (
-    r"token|sig|signature|session(?:[ _-]?(?:id|token|key))?|jsessionid|phpsessid|sid|auth"
+    r"(?<!publickey)token|sig|signature|session(?:[ _-]?(?:id|token|key))?|jsessionid|phpsessid|sid|auth"
     r"|authorization|credential|otp|pin"
 )
 _VALUE = r"[^\s\"'`&;,<>()\[\]{}]"
@@ -59,18 +59,20 @@ _TIGHT = re.compile(
 )
 _LOOSE = re.compile(
     rf"(?i)((?<![a-z])(?:{_STRONG}|pin|otp)\s{{0,3}}(?::|=|\bis\b:?)\s{{1,3}}"
-    rf"|(?:{_STRONG}):)"
+    rf"|(?:{_STRONG}):(?!:))"
     rf"(?=\S{{0,64}}[a-z])"
     rf"(?=\S{{0,64}}[\d!$%^*#])(?!https?:){_VALUE}{{4,1024}}+(?!\()"
 )
 _QUERY = re.compile(
-    rf"(?i)([?&#;](?:{_STRONG}|{_WEAK}|key|code|access|[\w-]{{0,24}}[_-](?:token"
+    rf"(?i)([?&#;](?:{_STRONG}|{_WEAK}|key|[\w-]{{0,24}}[_-](?:token"
     rf"|signature|key|secret)|x-amz-[a-z-]{{3,20}})=)[^\s&#;\"'<>)]{{4,}}+"
 )
-_WEAK_TIGHT = re.compile(rf"(?i)((?<![a-z])(?:{_WEAK})=)(?=[\w.~+/-]{{0,64}}\d)[\w.~+/%-]{{10,}}+=*+(?!\()")
+_WEAK_TIGHT = re.compile(
+    rf"(?i)((?<![a-z])(?:{_WEAK})=)(?!0x)(?=[\w.~+/-]{{0,64}}\d)[\w.~+/%-]{{10,}}+=*+(?!\()"
+)
 _NAMED = (
     "pass", "pwd", "kennwort", "contrase", "wachtwoord", "senha", "secret", "key", "token", "sig", "sess",
-    "sid", "auth", "credential", "otp", "pin", "code=", "access=",
+    "sid", "auth", "credential", "otp", "pin",
 )  # fmt: skip
 _SCHEMES = ("bearer ", "basic ", "digest ", "negotiate ", "token ", "apikey ")
 
