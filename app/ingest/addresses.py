@@ -7,21 +7,23 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 IP = "<ip>"
 
-_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
-_V4 = re.compile(rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?![\w]|\.\d|-\w)")
+_V4 = re.compile(r"(?<![\w.])(?<!\w-)\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?!\w|\.\d|-\w)")
 _V6 = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{3,40}+(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])"
 )
 _V6_GLOBAL = re.compile(r"(?i)(?:[23][0-9a-f]{3}|fe80|f[cd][0-9a-f]{2}|64:ff9b)?:")
 _CONTEXT = re.compile(
-    r"(?i)(?P<address>\bips?\b|\bipv4\b|\baddr|\bhost|\bserver|\bgateway\b|\bdns\b|\bping|\bpeer\b"
-    r"|\bremote|\bsubnet\b"
-    r"|\bconnect|\bnode\b|\brouter\b|\bproxy\b|\bvpn\b|\blisten|\bbind\b|\bclient\b|://|@)"
-    r"|(?P<version>version|\bver\b|\bv$|release|\bbuild|updat|upgrad|downgrad|install|\brev|\bsdk\b"
-    r"|assembly"
+    r"(?i)(?P<address>\bips?\b|\bipv4\b|\binet|\baddr|\bhost|\bserver|\bgateway\b|\bdns\b|\bping|\bpeer\b|\bremote"
+    r"|\bsubnet\b|\bnetwork|\bconnect|\bnode\b|\brouter\b|\bproxy\b|\bvpn\b|\blisten|\bbind\b|\bclient\b|\bforward"
+    r"|\bfirewall|://$|@$)"
+    r"|(?P<version>version|\bver\b|\bv$|release|\bbuild|updat|upgrad|downgrad|install|\brev|\bsdk\b|assembly"
     r"|firmware|driver|hotfix|\bpatch|/$)"
 )
-_PRODUCT = re.compile(r"(?:[A-Z][\w.+#-]*+|\b[a-z]++[A-Z]\w*+)[ (]$")
+_NAMED = re.compile(
+    r"(?i)(?:\bip|\bipv4|address|addr|\bhost|\bping|\bdns|\bgateway|://|@)\W{0,3}(?:is|at|to|was)?\s?$"
+)
+_PRODUCT = re.compile(r"(?:\b[A-Z][\w.+#-]*+|\b[a-z]++[A-Z]\w*+)\s?[:=(]?\s?$")
+_PORT_OR_NETWORK = re.compile(r":\d|/(?:[12]?\d|3[0-2])\b")
 _REACH = 48  # characters before an address that may say what it is
 
 
@@ -41,15 +43,17 @@ def _v4(match: re.Match[str]) -> str:
 
 
 def _is_v4(text: str, before: str, after: str) -> bool:
-    address = IPv4Address(text)
+    try:
+        address = IPv4Address(text)
+    except AddressValueError:
+        return False
     if address.is_loopback or address.is_unspecified or text.startswith("255."):
         return False
-    context = _nearest(before)
     if _is_versionlike(address):
-        return context == "address" and not any(m["version"] for m in _CONTEXT.finditer(before))
-    if context:
+        return _NAMED.search(before) is not None
+    if context := _nearest(before):
         return context == "address"
-    if re.match(r":\d|/\d", after) or (address.is_private and not _PRODUCT.search(before)):
+    if _PORT_OR_NETWORK.match(after) or (address.is_private and not _PRODUCT.search(before)):
         return True
     return address.packed[0] >= 24 and not _PRODUCT.search(before)
 

@@ -59,6 +59,7 @@ _POLITE_ONLY = re.compile(
 _DELIMITER = re.compile(r"^(?:--|—|__)\s*$")
 _MAX_SIGNATURE = 15  # lines; what follows a delimiter or closing at greater length is matter, not a signature
 _MAX_SIGNATURE_WIDTH = 100
+_MAX_SIGNATURE_WORDS = 8
 _SENT_FROM = re.compile(
     r"(?i)^\s*(?:(?:sent|written|typed) (?:from|via|with|using) (?:my |the |a )?[\w .'’-]{2,40}"
     r"|get outlook for (?:ios|android|mac).{0,80}|sent (?:from|with) (?:yahoo|proton|gmail|samsung"
@@ -202,7 +203,7 @@ def _without_signature(lines: Sequence[str]) -> list[str]:
         if fenced[index]:
             continue
         tail = [line for line in rest[index + 1 :] if line.strip()]
-        if _DELIMITER.match(rest[index]) and _is_signature(tail):
+        if _DELIMITER.match(rest[index]) and _is_signature(tail) and not any(map(_is_prose, tail)):
             return rest[:index]
         if _is_closing(rest[index]) and _is_signature(tail) and _is_parting(rest[index], tail):
             return rest[:index]
@@ -227,7 +228,10 @@ def _is_signature(tail: Sequence[str]) -> bool:
 
 def _is_parting(closing: str, tail: Sequence[str]) -> bool:
     """Thanks may stand in the middle of a message: what follows must then be short or give contacts."""
-    prose = [line for line in tail if len(line.split()) > 7 and not _CONTACT.search(line)]
-    return not prose and (
-        len(tail) <= 3 or not _POLITE_ONLY.match(closing.strip()) or any(map(_CONTACT.search, tail))
-    )
+    if any(_is_prose(line) and not _CONTACT.search(line) for line in tail):
+        return False
+    return len(tail) <= 3 or not _POLITE_ONLY.match(closing.strip()) or any(map(_CONTACT.search, tail))
+
+
+def _is_prose(line: str) -> bool:
+    return len(line.split()) > _MAX_SIGNATURE_WORDS

@@ -27,7 +27,7 @@ _CARD_NETWORK = re.compile(
     r"4\d{15}(?:\d{3})?|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|3[47]\d{13}"
     r"|3(?:0[0-5]|[68]\d)\d{11}|(?:6011|65\d\d|64[4-9]\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}"
 )
-_IBAN = re.compile(r"(?i)(?<![\w-])[a-z]{2}\d\d(?:[ -]?[a-z0-9]{2,4}){3,8}[ -]?[a-z0-9]{1,4}(?!\w)")
+_IBAN = re.compile(r"(?<![\w-])[A-Za-z]{2}\d\d(?:[ -]?[A-Za-z0-9]{2,4}){3,8}[ -]?[A-Za-z0-9]{1,4}(?!\w)")
 
 _LABELS = re.compile(
     r"(?i)(?P<phone>\bphone|\btele?(?:ph|f)|\btel\b|\bmobil|\bcell\b|\bcall|\bfax\b|\bwhatsapp\b|\bsms\b"
@@ -61,6 +61,12 @@ _NATIONAL_LABEL = re.compile(
     r"(?P<between>(?:\s?(?:number|num|nummer|no|nr|is|ist|est|es)\b|[\s.:#=(]){0,6})"
     r"(?P<value>(?=[A-Za-z0-9 .-]{0,20}\d)[A-Za-z0-9](?:[ .-]?[A-Za-z0-9]){5,18})(?![\w-])"
 )
+_LONG_NUMBER = re.compile(r"\d[ .-]?\d[ .-]?[A-Za-z]?\d[ .-]?\d")
+_NATIONAL_HINTS = (
+    "ssn", "social", "sin", "nino", "ni number", "national", "aadha", "pan", "dni", "nie", "nif", "nir",
+    "sociale", "bsn", "burger", "steuer", "idnr", "pesel", "personn", "cpr", "hetu", "tfn", "tax file", "rut",
+    "cpf", "codice", "curp", "pass", "id card", "personala",
+)  # fmt: skip
 _SHAPED: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (re.compile(r"(?<![\w.-])\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])"), cpf.is_valid),
     (re.compile(r"(?<!\w)[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z](?!\w)"), codicefiscale.is_valid),
@@ -116,7 +122,9 @@ def redact(text: str) -> str:
     """`text` with `<iban>`, `<card>`, `<national-id>` and `<phone>` in place of such numbers."""
     text = _IBAN.sub(_iban, text)
     text = _CARD.sub(_card, text)
-    text = _NATIONAL_LABEL.sub(_national, text)
+    lower = text.lower()
+    if any(hint in lower for hint in _NATIONAL_HINTS):
+        text = "\n".join(map(_labelled, text.split("\n")))
     for pattern, is_valid in _SHAPED:
         text = pattern.sub(_Shaped(is_valid), text)
     return _PHONE.sub(_phone, text)
@@ -146,6 +154,12 @@ def _card(match: re.Match[str]) -> str:
     return match[0] if is_bare and _label_before(match) == "trap" else CARD
 
 
+def _labelled(line: str) -> str:
+    if not _LONG_NUMBER.search(line):
+        return line
+    return _NATIONAL_LABEL.sub(_national, line)
+
+
 def _national(match: re.Match[str]) -> str:
     is_valid = _BY_LABEL.get(match["label"].lower(), _plain)
     for value in _prefixes(match["value"]):
@@ -171,7 +185,8 @@ class _Shaped:
 
 def _phone(match: re.Match[str]) -> str:
     text = match[0]
-    if _DATE.match(text.lstrip("(")):
+    is_version = "." in text and "-" in text  # 0.76.0-2013070106
+    if is_version or _DATE.match(text.lstrip("(")):
         return text
     label = _label_before(match)
     return PHONE if label != "trap" and _is_phone(text, is_named=label == "phone") else text
@@ -187,8 +202,15 @@ def _is_phone(text: str, *, is_named: bool) -> bool:
         )
     if _NANP.fullmatch(text):
         return True
+    digits = re.sub(r"\D", "", text)
     is_layout = text.startswith(("0", "(0")) and re.search(r"\d[ ()/-]+\d{2,}", text) is not None
-    return is_layout and any(_is_valid(text, region) for region in _TRUNK_REGIONS)
+    is_dump = len(set(digits)) < 4  # bytes in a hex dump: 01 00 00 00
+    return (
+        is_layout
+        and len(digits) >= 10
+        and not is_dump
+        and any(_is_valid(text, region) for region in _TRUNK_REGIONS)
+    )
 
 
 def _is_international(text: str, *, is_spaced: bool) -> bool:

@@ -12,7 +12,7 @@ import re
 from app.ingest import addresses, identifiers, secrets
 
 _EMAIL = re.compile(
-    r"(?<![\w.+%-])(?!git@)[\w.+%'-]{1,96}@(?!\d(?:\.\d)?x[.~])(?:[\w-]{1,63}\.){1,8}"
+    r"(?<![\w.+%-])(?!git@)\w[\w.+%'-]{0,95}@(?!\d(?:\.\d)?x[.~])(?:[\w-]{1,63}\.){1,8}"
     r"(?!(?:service|socket|target|timer|mount|png|jpe?g|gif|dll|jar)\b)[^\W\d_]{2,24}(?![\w-])"
 )
 _EMAIL_SPELT = re.compile(
@@ -24,6 +24,8 @@ _HOME = re.compile(
     r"(?!(?:shared|public|default|all users)\b|<)(?P<user>[^\s\\/:;,\"'`<>|)(]{1,64}(?: [^\s\\/:;,\"'`<>"
     r"|)(]{1,32}){0,2}(?=[\\/])|[^\s\\/:;,\"'`<>|)(]{1,64})",
 )
+_SPELT_AT = ("at)", "at]", "at}", "AT)", "AT]", "at )", "at ]")
+_HOMES = ("/home/", "sers/", "sers\\", "ettings\\", "ettings/", "USERS")
 _DIGITS = re.compile(r"\d.{0,3}\d", re.DOTALL)
 _ROUNDS = 8  # a replacement may bare another match beside it; two rounds settle all but contrived text
 
@@ -49,9 +51,9 @@ def _once(text: str) -> str:
     text = secrets.redact(text)
     if "@" in text:
         text = _EMAIL.sub("<email>", text)
-    if " at" in text or "[at" in text or "(at" in text:
+    if any(at in text for at in _SPELT_AT):
         text = _EMAIL_SPELT.sub("<email>", text)
-    if "/" in text or "\\" in text:
+    if any(home in text for home in _HOMES):
         text = _HOME.sub(r"\g<home><user>", text)
     if not _DIGITS.search(text):
         return addresses.redact(text) if "::" in text else text

@@ -30,7 +30,7 @@ _KNOWN = re.compile(
 )
 _USERINFO = re.compile(r"(?<=://)(?!<)[^\s/@:<>]{0,128}+:[^\s/<>]{1,128}@")
 _SCHEME = re.compile(
-    r"\b(Bearer|Basic|Digest|Negotiate|Token|ApiKey)(\s{1,3})(?=[\w.~+/-]{0,64}\d"
+    r"\b(Bearer|Basic|Digest|Negotiate|Token|ApiKey)(\s{1,3})(?!0x)(?=[\w.~+/-]{0,64}\d"
     r"|[\w.~+/-]{24})[\w.~+/=-]{10,}+",
     re.IGNORECASE,
 )
@@ -44,7 +44,7 @@ _STRONG = (
     r"|bearer[ _-]?token"
 )
 _WEAK = (
-    r"token|sig|signature|session(?:[ _-]?(?:id|token|key))?|jsessionid|phpsessid|sid|auth"
+    r"(?<!publickey)token|sig|signature|session(?:[ _-]?(?:id|token|key))?|jsessionid|phpsessid|sid|auth"
     r"|authorization|credential|otp|pin"
 )
 _VALUE = r"[^\s\"'`&;,<>()\[\]{}]"
@@ -53,24 +53,28 @@ _QUOTED = re.compile(
     rf"|\{{)[^\"'\r\n<>]{{3,1024}}(?=\2)"
 )
 _TIGHT = re.compile(
-    rf"(?i)((?<![a-z])(?:[a-z0-9]{{1,20}}[_.-]){{0,2}}(?:{_STRONG})=)(?!null\b|none\b|true\b|false\b|\*\*"
+    rf"(?i)((?:{_STRONG})=)(?!null\b|none\b|true\b|false\b|\*\*"
     rf"|\$|%)"
     rf"{_VALUE}{{3,1024}}+(?!\()"
 )
 _LOOSE = re.compile(
-    rf"(?i)((?<![a-z])(?:{_STRONG}|pin|otp)\s{{0,3}}(?::|=|\bis\b:?|\blautet\b|\best\b|\bes\b)\s{{1,3}}"
-    rf"|(?:{_STRONG}):)"
-    rf"(?=\S{{0,64}}[a-z])(?=\S{{0,64}}[\d!$%^*#])(?!https?:){_VALUE}{{4,1024}}+(?!\()"
+    rf"(?i)((?<![a-z])(?:{_STRONG}|pin|otp)\s{{0,3}}(?::|=|\bis\b:?)\s{{1,3}}"
+    rf"|(?:{_STRONG}):(?!:))"
+    rf"(?=\S{{0,64}}[a-z])"
+    rf"(?=\S{{0,64}}[\d!$%^*#])(?!https?:){_VALUE}{{4,1024}}+(?!\()"
 )
 _QUERY = re.compile(
-    rf"(?i)([?&#;](?:{_STRONG}|{_WEAK}|key|code|access|[\w-]{{0,24}}[_-](?:token"
+    rf"(?i)([?&#;](?:{_STRONG}|{_WEAK}|key|[\w-]{{0,24}}[_-](?:token"
     rf"|signature|key|secret)|x-amz-[a-z-]{{3,20}})=)[^\s&#;\"'<>)]{{4,}}+"
 )
-_WEAK_TIGHT = re.compile(rf"(?i)((?<![a-z])(?:{_WEAK})=)(?=[\w.~+/-]{{0,64}}\d)[\w.~+/%-]{{10,}}+=*+(?!\()")
-_ASSIGNED = re.compile(
-    r"(?i)pass|pwd|kennwort|contrase|wachtwoord|senha|secret|key|token|sig|sess|sid|auth|credential|otp"
-    r"|pin|code=|access="
+_WEAK_TIGHT = re.compile(
+    rf"(?i)((?<![a-z])(?:{_WEAK})=)(?!0x)(?=[\w.~+/-]{{0,64}}\d)[\w.~+/%-]{{10,}}+=*+(?!\()"
 )
+_NAMED = (
+    "pass", "pwd", "kennwort", "contrase", "wachtwoord", "senha", "secret", "key", "token", "sig", "sess",
+    "sid", "auth", "credential", "otp", "pin",
+)  # fmt: skip
+_SCHEMES = ("bearer ", "basic ", "digest ", "negotiate ", "token ", "apikey ")
 
 
 def redact(text: str) -> str:
@@ -80,15 +84,26 @@ def redact(text: str) -> str:
     text = _KNOWN.sub(TOKEN, text)
     if "://" in text:
         text = _USERINFO.sub(f"{TOKEN}@", text)
-    text = _SCHEME.sub(rf"\1\2{TOKEN}", text)
     if "ookie:" in text:
         text = _COOKIE.sub(rf"\1{TOKEN}", text)
-    if _ASSIGNED.search(text):
-        text = _assigned(text)
+    lower = text.lower()
+    if any(scheme in lower for scheme in _SCHEMES):
+        text = _SCHEME.sub(rf"\1\2{TOKEN}", text)
+    if any(name in lower for name in _NAMED):
+        text = "\n".join(map(_assigned, text.split("\n")))
     return text
 
 
-def _assigned(text: str) -> str:
-    for pattern in (_QUERY, _QUOTED, _TIGHT, _LOOSE, _WEAK_TIGHT):
-        text = pattern.sub(rf"\1{TOKEN}", text)
-    return text
+def _assigned(line: str) -> str:
+    """`line` with the values given to secret names replaced; most lines have no such name and cost little."""
+    if not ("=" in line or ":" in line or " is " in line):
+        return line
+    lower = line.lower()
+    if not any(name in lower for name in _NAMED):
+        return line
+    if "=" in line:
+        for pattern in (_QUERY, _TIGHT, _WEAK_TIGHT):
+            line = pattern.sub(rf"\1{TOKEN}", line)
+    if '"' in line or "'" in line:
+        line = _QUOTED.sub(rf"\1{TOKEN}", line)
+    return _LOOSE.sub(rf"\1{TOKEN}", line)
