@@ -16,7 +16,17 @@ from sqlmodel import Session
 from app.detectors import guards, knot, slowburn
 from app.detectors import releases as release_rule
 from app.detectors.baseline import Desk, Span
-from app.detectors.budget import HOLD_H, HOLD_SLACK, SEVERITIES, Step, is_calm, severity, spend, step
+from app.detectors.budget import (
+    HOLD_H,
+    HOLD_SLACK,
+    SEVERITIES,
+    Step,
+    horizon_weeks,
+    is_calm,
+    severity,
+    spend,
+    step,
+)
 from app.detectors.knot import Knot
 from app.detectors.scan import scan, threshold
 from app.detectors.sentence import sentence
@@ -215,11 +225,11 @@ def _act(
     ongoing = [a for a in standing if a.topic.id not in {f.topic.id for f in raised}]
     fresh = [f for f in by_topic.values() if _is_raised(f, tick) and not _was_judged(f, closed, tick.at)]
     events_ = _one_per_event([*raised, *fresh], ongoing)
-    used = alerts.opened_since(session, tick.at - WEEK, tier=Tier.ALERT)
+    per_week = runtime.settings.alerts_per_week
+    weeks = horizon_weeks(per_week)
+    used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT)
     rules = [f for f in events_ if f.kind not in NOTICES]
-    tiers = spend(
-        rules, opened_this_week=used, per_week=runtime.settings.alerts_per_week, active_topics=tick.active
-    )
+    tiers = spend(rules, opened=used, weeks=weeks, per_week=per_week, active_topics=tick.active)
     tiers += [
         (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in events_ if f.kind in NOTICES
     ]
@@ -416,7 +426,8 @@ def _tell(session: Session, type_: str, alert: Alert, at: datetime, more: Mappin
         "topic": alert.topic.label, "pattern_id": alert.pattern_id,
         "product": max(sorted(set(products)), key=products.count, default=""),
         "tickets": alert.finding.get("tickets", len(alert.ticket_ids)),
-        "customers": alert.finding.get("customers", 0), "ticket_ids": list(alert.ticket_ids[:50]),
+        "customers": alert.finding.get("customers", 0),
+        "strength": alert.finding.get("strength", 0.0), "ticket_ids": list(alert.ticket_ids[:50]),
         "links": {"alert": f"/v1/alerts/{alert.id}"},
     }  # fmt: skip
     if alert.pattern_id:
