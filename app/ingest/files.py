@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,6 @@ from app.errors import Invalid
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
-_SNIFF_BYTES = 65_536
 _MAX_LINE_BYTES = 16_777_216  # a longer line is no ticket but a file of another kind
 _DELIMITERS = ",;\t|"
 
@@ -108,15 +106,13 @@ def _open(path: Path) -> IO[bytes]:
     if path.is_dir():
         raise Invalid(f"{path} is a folder; name one file")
     try:
-        raw = path.open("rb")
+        with path.open("rb") as raw:
+            head = raw.read(4)
     except OSError as error:
         raise Invalid(f"{path} cannot be read: {error.strerror}") from error
-    head = raw.read(4)
-    raw.seek(0)
     if head.startswith((b"PK\x03\x04", b"%PDF")):
-        raw.close()
         raise Invalid(f"{path.name} is a ZIP, a spreadsheet or a PDF; export it as CSV or JSON lines")
-    return io.BufferedReader(gzip.GzipFile(fileobj=raw)) if head.startswith(_GZIP) else raw
+    return gzip.open(path, "rb") if head.startswith(_GZIP) else path.open("rb")
 
 
 def _first_line(lines: _Lines) -> str:
