@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from app.errors import Invalid
 
@@ -46,7 +47,7 @@ class Row:
 class _Lines:
     """The lines of a byte stream as strict UTF-8 text, with the count of lines and bytes handed out."""
 
-    stream: IO[bytes]
+    stream: io.BufferedIOBase
     path: Path
     line: int = 0
     offset: int = 0
@@ -100,7 +101,7 @@ def columns(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for values in rows if isinstance(values, Mapping) for name in values))
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> io.BufferedIOBase:
     if not path.exists():
         raise Invalid(f"there is no file {path}; check the name")
     if path.is_dir():

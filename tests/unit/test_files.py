@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -105,9 +106,8 @@ def test_a_malformed_json_line_is_rejected_not_fatal(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, words: str) -> None:
-    with pytest.raises(Invalid, match=".*") as caught:
+    with pytest.raises(Invalid, match=re.escape(words)):
         list(open_rows(written(tmp_path, content)))
-    assert words in str(caught.value)
 
 
 def test_a_missing_file_or_a_folder_says_so(tmp_path: Path) -> None:
@@ -127,12 +127,7 @@ def test_wrong_columns_list_what_was_found_and_how_to_map() -> None:
 def test_explicit_columns_come_first_and_must_exist(tmp_path: Path) -> None:
     path = written(tmp_path, 'created_at = "Opened"\nbody = "Notes"\n', "map.toml")
     mapping = Mapping.recognise(["id", "date", "Opened", "Notes", "colour", "group"], read_mapping(path))
-    assert mapping.columns == {
-        "external_id": "id",
-        "created_at": "Opened",
-        "body": "Notes",
-        "updated_at": "date",
-    } or (mapping.columns == {"external_id": "id", "created_at": "Opened", "body": "Notes"})
+    assert mapping.columns == {"external_id": "id", "created_at": "Opened", "body": "Notes"}
     assert "colour" in mapping.unknown
     assert "group" not in mapping.unknown
     with pytest.raises(Invalid, match="there is no column 'Nope'"):
@@ -167,7 +162,7 @@ def test_day_first_decides_an_ambiguous_date() -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "12", "2026-13-01", "0000-00-00", "99999999999999"])
 def test_what_is_no_date_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a date|future"):
+    with pytest.raises(ValueError, match=r"is not a date|future"):
         dates.parse(text, now=NOW)
 
 
