@@ -56,6 +56,7 @@ SAME_EVENT = 0.5  # share of tickets two findings have in common when they are o
 CLOSED_BY_HAND = timedelta(days=14)  # how long a person's verdict on a topic stands
 MUCH_WORSE = 1.0  # strength by which a dismissed topic must grow to come back in that time
 BROAD = (TopicKind.SEGMENT, TopicKind.DESK)
+BROAD_FROM_DAYS = 28.0  # segments and the desk itself need a month to be expected of anything
 PREFERRED = {TopicKind.PATTERN: 0, TopicKind.SIGNATURE: 1, TopicKind.SEGMENT: 2, TopicKind.DESK: 3}
 NOTICES = frozenset({"silent_feed", "mass_event", "one_customer"})
 
@@ -139,7 +140,8 @@ def _findings(
     """The strongest finding of every touched topic that is worth at least watching."""
     moment = tick.at.timestamp()
     touched = [held.book.series(t, until=moment) for t in sorted(held.fresh)]
-    touched = [s for s in touched if len(s.at)]
+    young = tick.desk.age_days(moment) < BROAD_FROM_DAYS
+    touched = [s for s in touched if len(s.at) and not (young and s.topic.kind in BROAD)]
     returning = {a.topic.id for a in closed if a.resolved_at is not None}
     found = scan(touched, tick.desk, moment, releases=marks, returning=returning)
     found += slowburn.slow_burn(touched, tick.desk, moment)

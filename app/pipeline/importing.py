@@ -54,13 +54,14 @@ def preview(path: Path, mapping: Columns, reading: Reading, *, rows: int) -> lis
     """The first rows as they would be read."""
     found: list[RawTicket | Rejected] = []
     for row in files.open_rows(path):
-        found.append(_read(row, mapping, reading))
+        found.append(read(row, mapping, reading))
         if len(found) == rows:
             break
     return found
 
 
-def _read(row: files.Row, mapping: Columns, reading: Reading) -> RawTicket | Rejected:
+def read(row: files.Row, mapping: Columns, reading: Reading) -> RawTicket | Rejected:
+    """One row as a ticket, or why it cannot be one."""
     if isinstance(row.values, Rejected):
         return row.values
     return columns.to_raw(row.values, mapping, reading, line=row.line)
@@ -89,7 +90,7 @@ def store(
         rows, line = rows + 1, row.line
         if line <= start:
             continue
-        found = _read(row, mapping, reading)
+        found = read(row, mapping, reading)
         if isinstance(found, Rejected):
             done.rejected.append(found)
         else:
