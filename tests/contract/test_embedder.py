@@ -22,10 +22,11 @@ from app.detectors.embed import (
     check_golden,
     file_sha256,
     read_golden,
+    shipped_model,
 )
 from app.ports import Embedder
 
-SHIPPED = Path(__file__).parents[2] / "models" / "all-minilm-l6-v2"
+SHIPPED = shipped_model()
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TEXTS = (
     "We were charged twice for the March invoice.",

@@ -23,11 +23,12 @@ from app.detectors.embed import (
     load_embedder,
     load_or_fall_back,
     read_golden,
+    shipped_model,
 )
 from app.domain import Matrix
 from app.errors import Invalid
 
-SHIPPED = Path(__file__).parents[2] / "models" / "all-minilm-l6-v2"
+SHIPPED = shipped_model()
 
 
 @pytest.fixture
