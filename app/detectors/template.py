@@ -11,6 +11,10 @@ import re
 
 WILDCARD = "<*>"
 _MESSAGE_LIMIT = 90  # characters: the longest message still read as a name
+_SOURCE_POSITION = re.compile(r"^[\w./\\-]{1,200}:\d+(?::\d+)?:\s*")
+_LOOSE_END = re.compile(
+    r"(?:\s+(?:is|are|was|of|with|at|for|by|the|a|id|in|has|got|to)|\s+[`'\"(\[{]\w*|[\s.,:;\"'`(\[{=#<-]+)+$"
+)
 _VALUES = re.compile(
     r"""(?i:https?|ftp|wss?|hdfs|s3|file|jdbc|tcp|udp|unix)://[^\s,;"'\])]+
     | [\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}
@@ -34,7 +38,12 @@ def mask(line: str) -> str:
 
 
 def mask_message(message: str) -> str:
-    """A short name from an error message: values masked, white space joined, cut at a word."""
-    words = " ".join(mask(message).split())
-    words = re.sub(r"(?:\s*(?:\[?<\*>\]?))+(?= with| is|$)|\.$", "", words)
-    return words if len(words) <= _MESSAGE_LIMIT else words[:_MESSAGE_LIMIT].rsplit(" ", 1)[0]
+    """A short name from an error message: what stands before the first value, cut at a word.
+
+    >>> mask_message("index out of range [5] with length 3")
+    'index out of range'
+    """
+    masked = " ".join(mask(_SOURCE_POSITION.sub("", message)).split())
+    constant = _LOOSE_END.sub("", masked.partition(WILDCARD)[0])
+    name = constant if constant.count(" ") else masked.rstrip(" .,:;\"'`")
+    return name if len(name) <= _MESSAGE_LIMIT else name[:_MESSAGE_LIMIT].rsplit(" ", 1)[0]

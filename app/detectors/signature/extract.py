@@ -89,6 +89,7 @@ def read_traces(text: str) -> tuple[Trace, ...]:
     return _stack(text, text.split("\n")).traces
 
 
+_ZEROS = str.maketrans("123456789", "000000000")
 _NO_STACK = Stack((), frozenset(), frozenset())
 
 
@@ -109,13 +110,11 @@ def _from_stack(stack: Stack) -> Iterator[_Ranked]:
 
 
 def _from_prose(text: str, wrappers: frozenset[str]) -> Iterator[_Ranked]:
-    lower = text.lower()
+    shape = _shape(text)
     taken: list[tuple[int, int]] = []
     traps: list[tuple[int, int]] | None = None
     for rank, family in enumerate(FAMILIES):
-        if not any(word in lower for word in family.words):
-            continue
-        for match in family.pattern.finditer(text):
+        for match in _matches(family, text, shape):
             span = match.span(match.lastindex or 0)
             if _overlaps(span, taken):
                 continue
@@ -128,6 +127,31 @@ def _from_prose(text: str, wrappers: frozenset[str]) -> Iterator[_Ranked]:
             label = family.label(match)
             if label not in NOT_EXCEPTIONS and label not in wrappers:
                 yield _signature(family, label), rank, span[0]
+
+
+def _shape(text: str) -> str:
+    """The text in lower case with every digit a zero, offsets unchanged."""
+    lower = text.lower()
+    return (lower if len(lower) == len(text) else text).translate(_ZEROS)
+
+
+def _matches(family: Family, text: str, shape: str) -> Iterator[re.Match[str]]:
+    hints = [hint for hint in family.hints if hint in shape]
+    if not hints:
+        return
+    if not family.at_hint:
+        yield from family.pattern.finditer(text)
+        return
+    for start in sorted({start for hint in hints for start in _starts(hint, shape)}):
+        if match := family.pattern.match(text, start):
+            yield match
+
+
+def _starts(part: str, whole: str) -> Iterator[int]:
+    start = whole.find(part)
+    while start >= 0:
+        yield start
+        start = whole.find(part, start + 1)
 
 
 def _trap_spans(text: str, taken: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

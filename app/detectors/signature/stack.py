@@ -41,7 +41,7 @@ class Trace:
 
 _FRAMEWORK_NAME = re.compile(
     r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|android|androidx|com\.android|dalvik|libcore"
-    r"|org\.(?:springframework|apache|hibernate|eclipse|junit|jboss|codehaus|gradle|slf4j)|io\.(?:netty|reactivex|undertow)"
+    r"|(?:org\.postgresql|com\.mysql|oracle\.jdbc|com\.microsoft\.sqlserver)|org\.(?:springframework|apache|hibernate|eclipse|junit|jboss|codehaus|gradle|slf4j)|io\.(?:netty|reactivex|undertow)"
     r"|reactor|rx|okhttp3?|retrofit2|com\.(?:google\.common|fasterxml|zaxxer)|ch\.qos|System|Microsoft|Newtonsoft|Castle|MS"
     r"|Mono\.Runtime|NUnit|Xunit|runtime|net/http|reflect|testing|syscall|sync|std|core|alloc|backtrace|rust_panic"
     r"|test|proc|process|Array|Object|Promise|Function|Module|node|internal|Generator|Map|Set|Reflect"

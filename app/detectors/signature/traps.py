@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 
-OPAQUE = re.compile(
-    r"""(?i:https?|ftp|wss?)://[^\s<>"']+ | \bwww\.[^\s<>"']+
-    | (?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}
-    | \b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b""",
-    re.VERBOSE,
+_OPAQUE = tuple(
+    (hint, re.compile(pattern))
+    for hint, pattern in (
+        ("://", r"://[^\s<>\"']+"),
+        ("www.", r"www\.[^\s<>\"']+"),
+        ("@", r"(?<![\w.+-])[\w.+-]{1,64}+@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}"),
+        ("-", r"-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"),
+    )
 )
-"""Links, addresses and UUIDs: nothing inside them is read at all."""
+"""Links, addresses and the tails of UUIDs: nothing inside them is read at all."""
 
 _BUSINESS = (
     r"order|invoice|tracking|account|serial|reference|ref|customer|client|contract|policy|part|model|flight"
     r"|purchase[ ]order|rma|booking|reservation|confirmation|voucher|coupon|sku|article|item|product|device|licen[cs]e"
     r"|member|membership|shipment|parcel|package|asset|batch|lot|vendor|supplier|quote|transaction|payment|card|iban"
-    r"|ticket|bug|issue|jira|request|incident|bestellung|rechnung|kunden|auftrags?|vertrags?|facture|commande|pedido"
+    r"|ticket|bug|issue|jira|delivery[ ]note|request|incident|bestellung|rechnung|kunden|auftrags?|vertrags?|facture|commande|pedido"
     r"|factura|ordine|fattura|bestelling|factuur|employee|student|patient|claim|project|commit|revision|pull[ ]request|pr"
 )
 _PLACES = (
@@ -26,8 +29,8 @@ _PLACES = (
     r"|timeout|retries|limit|size|width|height|quantity|qty|total|count|number|top|last|first|next|about|over|up[ ]to"
 )
 TRAPS = re.compile(
-    rf"""(?i:\b(?:{_BUSINESS})(?:['’]?s)?(?:[ -]?(?:no|nr|num|number|nummer|id|ids|code|key)\b\.?(?:[ ](?:is|are|was|ist))?[ :#]{{0,3}}
-          |[ ](?:is|ist)[ ]|[ ]\#?|\#)[\#(]?[A-Z0-9]{{0,20}}(?:[-/_][A-Z0-9]{{1,20}}){{0,4}})
+    rf"""(?i:\b(?:{_BUSINESS})(?:['’]?s)?(?:[ -]?(?:no|nr|n°|num|number|nummer|id|ids|code|key)(?!\w)\.?(?:[ ](?:is|are|was|ist))?[ :#]{{0,3}}
+          |[ ](?:is|ist)[ ]|[ ]\#?|\#)(?=[A-Z/_(\#-]{{0,20}}\d)[\#(]?[A-Z0-9]{{0,20}}(?:[-/_][A-Z0-9]{{1,20}}){{0,4}})
     | (?i:\b(?:{_PLACES})(?:[ ](?:no|nr|number|to|is|of))?\.?[ :#=]{{1,3}}\d{{1,12}})\b
     | (?<![\w.])\+?\d{{1,4}}[ ]?(?:\(\d{{1,5}}\)|\d{{2,5}})[ ./-]\d{{2,5}}(?:[ ./-]\d{{2,5}}){{0,4}}\b
     | \b\d{{4}}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?\b | \b\d{{1,2}}[./]\d{{1,2}}[./]\d{{2,4}}\b | \b\d\d?:\d\d(?::\d\d)?\b
@@ -37,7 +40,7 @@ TRAPS = re.compile(
     | \b(?:ISO|IEC|EN|DIN|ANSI|IEEE|RFC|NIST|FIPS|PCI|SOC|SHA|MD|AES|RSA|DES|ECDSA|TLS|SSL|UTF|UCS|WPA|WEP|CVE|CWE|GHSA|BASE
         |COVID|USB|HDMI|DDR|RJ|PEP|JSR|JEP|HTTP|OAUTH|SAML|CP|WINDOWS|LATIN|KOI|MPEG|MP|ATX|AC|CAT|VT|GPT|COBOL|FORTRAN
         |IPV|SAS|RAID|ASCII|EBCDIC|GB|BIG|EC|EU|ES|GDPR|KB|HX|TH|BCP|ECMA|ITU|EIA|JIS|BS|AS|X|CRC|FIPS|KW|GMT|UTC|CET|EST|PST
-        |INV|ORD|ORDER|PO|SO|RMA|TKT|TICKET|REQ|RITM|INC|CHG|CASE|SR|SKU|REF|CUST|ACC|ACCT|SN|PN|PR|MR|JIRA|BUG|ISSUE|ID
+        |INV|DN|RE|ORD|ORDER|PO|SO|RMA|TKT|TICKET|REQ|RITM|INC|CHG|CASE|SR|SKU|REF|CUST|ACC|ACCT|SN|PN|PR|MR|JIRA|BUG|ISSUE|ID
         |US|STORY|EPIC|TASK|QUOTE|CONTRACT|BOOKING|LH|BA|AF|KLM|UA|AA|DL|MODEL|ROOM|ZIP|TEL|FAX|EXT|PIN|VAT|TAX|PART|TEST
         |JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MON|TUE|WED|THU|FRI|SAT|SUN)-?[A-Z]{{0,4}}-?\d{{1,8}}\b""",
     re.VERBOSE,
@@ -47,8 +50,9 @@ TRAPS = re.compile(
 
 def hide_opaque(text: str, ticket_prefixes: tuple[str, ...]) -> str:
     """The text with links, addresses, UUIDs and our own ticket keys blanked out, offsets unchanged."""
-    if "://" in text or "@" in text or "www." in text or text.count("-") >= 4:
-        text = OPAQUE.sub(_blank, text)
+    for hint, pattern in _OPAQUE:
+        if hint in text:
+            text = pattern.sub(_blank, text)
     if ticket_prefixes:
         prefixes = "|".join(re.escape(prefix) for prefix in ticket_prefixes)
         text = re.sub(rf"\b(?i:{prefixes})-?\d+\b", _blank, text)
