@@ -7,9 +7,13 @@ compares constants only, so that values cannot outvote words.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 WILDCARD = "<*>"
+_CACHE_ENTRIES = 200_000  # masked words, and masked lines, remembered before the memory is emptied
 _MESSAGE_LIMIT = 90  # characters: the longest message still read as a name
 _SOURCE_POSITION = re.compile(r"^[\w./\\-]{1,200}:\d+(?::\d+)?:\s*")
 _LOOSE_END = re.compile(
@@ -47,3 +51,97 @@ def mask_message(message: str) -> str:
     constant = _LOOSE_END.sub("", masked.partition(WILDCARD)[0])
     name = constant if constant.count(" ") else masked.rstrip(" .,:;\"'`")
     return name if len(name) <= _MESSAGE_LIMIT else name[:_MESSAGE_LIMIT].rsplit(" ", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A kind of line: `tokens` with `<*>` where lines differ; `id` is fixed when the first line founds it."""
+
+    id: str
+    tokens: tuple[str, ...]
+    lines: int = 1
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.tokens)
+
+
+@dataclass(slots=True)
+class _Kind:
+    """A template while it is being learned."""
+
+    id: str
+    tokens: list[str]
+    lines: int = 0
+
+
+class TemplateMiner:
+    """Sorts lines into templates, one at a time; the same lines in the same order give the same templates.
+
+    A line joins the most similar template of its bucket (number of tokens, first constant token) when
+    at least `share` of the constant tokens of both agree.
+    """
+
+    def __init__(self, *, share: float = 0.8) -> None:
+        self._share = share
+        self._buckets: dict[tuple[int, str], list[_Kind]] = {}
+        self._known: dict[str, _Kind] = {}  # masked line -> its template: most lines are repeats
+        self._masked: dict[str, str] = {}  # word -> masked word
+
+    def add(self, line: str) -> Template:
+        """The template of the line, founded when no earlier one fits."""
+        masked = self._mask(line)
+        kind = self._known.get(masked)
+        if kind is None:
+            if len(self._known) >= _CACHE_ENTRIES:
+                self._known.clear()
+            kind = self._known[masked] = self._place(masked.split(" "))
+        kind.lines += 1
+        return Template(kind.id, tuple(kind.tokens), kind.lines)
+
+    def templates(self) -> list[Template]:
+        """All templates, oldest first."""
+        kinds = (kind for bucket in self._buckets.values() for kind in bucket)
+        return [Template(kind.id, tuple(kind.tokens), kind.lines) for kind in kinds]
+
+    def _mask(self, line: str) -> str:
+        masked = self._masked
+        words = []
+        for word in line.split():
+            known = masked.get(word)
+            if known is None:
+                if len(masked) >= _CACHE_ENTRIES:
+                    masked.clear()
+                known = masked[word] = mask(word)
+            if known != WILDCARD or not words or words[-1] != WILDCARD:
+                words.append(known)
+        return " ".join(words)
+
+    def _place(self, tokens: list[str]) -> _Kind:
+        first = next((token for token in tokens if WILDCARD not in token), "")
+        bucket = self._buckets.setdefault((len(tokens), first), [])
+        best, best_share = None, self._share
+        for kind in bucket:
+            share = _shared(kind.tokens, tokens)
+            if share >= best_share and (best is None or share > best_share):
+                best, best_share = kind, share
+        if best is None:
+            best = _Kind(_template_id(tokens), tokens)
+            bucket.append(best)
+        else:
+            best.tokens = [ours if ours == theirs else WILDCARD for ours, theirs in zip(best.tokens, tokens, strict=True)]
+        return best
+
+
+def _shared(template: list[str], tokens: list[str]) -> float:
+    """Share of the template's constant tokens that the line has at the same place."""
+    same = total = 0
+    for ours, theirs in zip(template, tokens, strict=True):
+        if ours != WILDCARD:
+            total += 1
+            same += ours == theirs
+    return same / total if total else 1.0
+
+
+def _template_id(tokens: Iterable[str]) -> str:
+    return "t_" + hashlib.sha256(" ".join(tokens).encode()).hexdigest()[:16]
