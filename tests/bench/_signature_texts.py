@@ -322,7 +322,7 @@ Traceback (most recent call last):
     main()
   File "sync.py", line 16, in main
     raise SyncFailedError("giving up")
-SyncFailedError: giving up""", ("SyncFailedError at sync.main", "SyncFailedError")),
+SyncFailedError: giving up""", ("RateLimited at sync.fetch", "RateLimited")),
     ("""Uncaught (in promise) ReferenceError: analytics is not defined
     at https://app.acme.test/js/vendor.js:1:442
     at submitForm (https://app.acme.test/js/form.js:88:13)

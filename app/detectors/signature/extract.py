@@ -18,6 +18,7 @@ _LINE_LIMIT = 400  # characters of an error line that are kept
 _MOST_FRAMES = 200
 _MOST_ERROR_LINES = 50
 _FRAME_RANK = next(rank for rank, family in enumerate(FAMILIES) if family.name == "errno") - 0.5
+_EXCEPTION_RANK, _EXCEPTION = next((r, f) for r, f in enumerate(FAMILIES) if f.name == "exception")
 _TRACE_HINT = re.compile(
     r'^\s*(?:at[ \t]|File "|#\d|\d+:?\s|from )|\.rb:\d|\.go:\d|^[^\n@]{1,100}@(?:http|file|res)', re.MULTILINE
 )
@@ -102,19 +103,23 @@ _Ranked = tuple[Signature, float, int]
 
 def _from_stack(stack: Stack) -> Iterator[_Ranked]:
     for position, trace in enumerate(stack.traces):
-        own = trace.own_frames()
-        if trace.exception and own and trace.exception not in NOT_EXCEPTIONS:
-            label = f"{trace.exception} at {own[0]}"
-            key = f"{trace.exception}@{own[0]}".casefold()
-            yield Signature(key, "frame", label), _FRAME_RANK, position
+        name = trace.exception
+        if not name or name in NOT_EXCEPTIONS:
+            continue
+        if own := trace.own_frames():
+            label = f"{name} at {own[0]}"
+            yield Signature(f"{name}@{own[0]}".casefold(), "frame", label), _FRAME_RANK, position
+        if trace.innermost_last:  # Python's exceptions need no suffix by which prose would show them
+            yield _signature(_EXCEPTION, name), _EXCEPTION_RANK, position
 
 
 def _from_prose(text: str, wrappers: frozenset[str]) -> Iterator[_Ranked]:
     shape = _shape(text)
     taken: list[tuple[int, int]] = []
     traps: list[tuple[int, int]] | None = None
+    starts: dict[tuple[str, ...], list[int]] = {}
     for rank, family in enumerate(FAMILIES):
-        for match in _matches(family, text, shape):
+        for match in _matches(family, text, shape, starts):
             span = match.span(match.lastindex or 0)
             if _overlaps(span, taken):
                 continue
@@ -135,14 +140,17 @@ def _shape(text: str) -> str:
     return (lower if len(lower) == len(text) else text).translate(_ZEROS)
 
 
-def _matches(family: Family, text: str, shape: str) -> Iterator[re.Match[str]]:
-    hints = [hint for hint in family.hints if hint in shape]
-    if not hints:
-        return
+def _matches(
+    family: Family, text: str, shape: str, starts: dict[tuple[str, ...], list[int]]
+) -> Iterator[re.Match[str]]:
+    """What the family's pattern finds; `starts` remembers where the hints of `at_hint` families are."""
     if not family.at_hint:
-        yield from family.pattern.finditer(text)
+        if any(hint in shape for hint in family.hints):
+            yield from family.pattern.finditer(text)
         return
-    for start in sorted({start for hint in hints for start in _starts(hint, shape)}):
+    if family.hints not in starts:
+        starts[family.hints] = sorted({start for hint in family.hints for start in _starts(hint, shape)})
+    for start in starts[family.hints]:
         if match := family.pattern.match(text, start):
             yield match
 

@@ -100,12 +100,11 @@ _STOP_NAMES = (
     r"|REFERENCE_BY_POINTER|SYSTEM_PTE_MISUSE|INTERNAL_POWER_ERROR|HYPERVISOR_ERROR|MACHINE_CHECK_EXCEPTION"
 )
 _ERRNO = (
-    r"E(?:CONN(?:REFUSED|RESET|ABORTED)|(?:HOST|NET)(?:UNREACH|DOWN)|NETRESET|TIMEDOUT|ADDRINUSE|ADDRNOTAVAIL|NOTFOUND"
+    r"(?:CONN(?:REFUSED|RESET|ABORTED)|(?:HOST|NET)(?:UNREACH|DOWN)|NETRESET|TIMEDOUT|ADDRINUSE|ADDRNOTAVAIL|NOTFOUND"
     r"|AI_AGAIN|PIPE|NOENT|ACCES|PERM|EXIST|NOSPC|MFILE|NFILE|ISDIR|NOTDIR|NOTEMPTY|BUSY|XDEV|INVAL|IO|AGAIN|NOMEM"
     r"|DEADLK|ROFS|LOOP|NAMETOOLONG|PROTO|MSGSIZE|NOTCONN|NOBUFS|NOTSUP|OVERFLOW|FAULT|CANCELED|STALE|DQUOT|NOEXEC"
     r"|BADF|CHILD|SRCH|INTR|NXIO|NODEV|FBIG|SPIPE|MLINK|RANGE|NOSYS)"
 )
-_ERRNO_HINTS = "econn,ehost,enet,etimed,eaddr,enotfound,eai_,epipe,eno,eacces,eperm,eexist,emfile,enfile,eisdir,ebusy,exdev,einval,eio,eagain,edead,erofs,eloop,ename,eproto,emsg,eoverflow,efault,ecanceled,estale,edquot,ebadf,echild,esrch,eintr,enxio,efbig,espipe,emlink,erange"
 _PRODUCT_IDS = (
     r"MSB\d{4}|CS\d{4}|TS\d{4,5}|LNK\d{4}|BC\d{5}|FS\d{4}|NU\d{4}|NETSDK\d{4}|MT\d{4}|MM\d{4}|XA\d{4}|APT\d{4}|AD0?001"
     r"|XLS\d{4}|WFLY[A-Z]{2,12}\d{3,5}|CWW[A-Z]{2}\d{4}[A-Z]|CWP[A-Z]{2}\d{4}[A-Z]|CWL[A-Z]{2}\d{4}[A-Z]"
@@ -167,7 +166,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("panic", "panic: ,fatal error: ", r"(?m:^)(?:panic|fatal error): (?!hygiene)([^\n]{3,200})", _message("panic")),
     _family("assertion", "assertion", r"\b[Aa]ssertion at [^\n]{1,300}?, condition [`'\"]([^\n]{1,200}?)['`\"] not met", _message("assertion")),
     _family("assertion", "assertion", r"\bAssertion (?:failed: )?\(?[`'\"(]([^\n'\")]{2,200})['\")`]{1,2} failed", _message("assertion")),
-    _family("errno", _ERRNO_HINTS, rf"\b{_ERRNO}\b", generic=True),
+    _family("errno", "e", rf"E(?<!\w.){_ERRNO}\b", generic=True),
     _family("signal", "sig,exc_", r"\b(SIG(?:SEGV|ABRT|BUS|ILL|FPE|KILL|TERM|TRAP|PIPE|SYS|XCPU)|EXC_[A-Z]{3,20}(?:_[A-Z]{2,20}){0,3})\b", generic=True),
     _family("kubernetes", "backoff,errimage,invalidimage,oomkilled,container,failedscheduling,failedmount,failedattach,failedcreate,nodenotready,starterror", rf"\b(?:{_K8S})\b", _text, generic=True),
     _family("cloud", "accessdenied,throttl,exceeded,slowdown,nosuch,invalidclient,signaturedoes,expiredtoken,invalidaccess,requesttime,insufficientinst,resourcenot,unauthorizedop,authorizationfailed,skunot,notallowed", rf"\b(?:{_CLOUD})\b", _text, generic=True),
