@@ -15,9 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 WILDCARD = "<*>"
+_LINE_LIMIT = 4_000  # characters of a line that are read
 _CACHE_ENTRIES = 200_000  # masked words, and masked lines, remembered before the memory is emptied
 _MESSAGE_LIMIT = 90  # characters: the longest message still read as a name
 _SOURCE_POSITION = re.compile(r"^[\w./\\-]{1,200}:\d+(?::\d+)?:\s*")
+_OPEN_BRACKET = re.compile(r"\s*(?:\{[^}]*|\([^)]*|\[[^\]]*)$")
 _LOOSE_END = re.compile(
     r"(?:\s+(?:is|are|was|of|with|at|for|by|the|a|id|in|has|got|to)|\s+[`'\"(\[{]\w*|[\s.,:;\"'`(\[{=#<-]+)+$"
 )
@@ -32,7 +34,7 @@ _VALUES = re.compile(
     | \b0[xX][0-9a-fA-F]+\b
     | (?<![\w/])(?:[A-Za-z]:)?[/\\][\w.@$+-]+(?:[/\\][\w.@$%+:-]*)+
     | \b[\w-]{1,63}(?:\.[\w-]{1,63}){1,6}:\d{2,5}\b
-    | (?<![A-Za-z0-9])[A-Za-z_.-]*\d[\w.-]*
+    | (?<![\w.-])[A-Za-z_.-]{0,200}+\d[\w.-]*
     """,
     re.VERBOSE,
 )
@@ -50,7 +52,8 @@ def mask_message(message: str) -> str:
     'index out of range'
     """
     masked = " ".join(mask(_SOURCE_POSITION.sub("", message)).split())
-    constant = _LOOSE_END.sub("", masked.partition(WILDCARD)[0])
+    constant = _LOOSE_END.sub("", _OPEN_BRACKET.sub("", masked.partition(WILDCARD)[0]))
+    constant += "`" * (constant.count("`") % 2)
     name = constant if constant.count(" ") else masked.rstrip(" .,:;\"'`")
     return name if len(name) <= _MESSAGE_LIMIT else name[:_MESSAGE_LIMIT].rsplit(" ", 1)[0]
 
@@ -174,7 +177,7 @@ class TemplateMiner:
         remembered = self._masked
         tokens: list[str] = []
         after_value = False
-        for word in line.split():
+        for word in line[:_LINE_LIMIT].split():
             token = remembered.get(word)
             if token is None:
                 if len(remembered) >= _CACHE_ENTRIES:

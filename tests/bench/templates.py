@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import io
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -69,15 +70,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, tuple[list[str], list[str]]]:
     """Lines and true templates of every system, in file order."""
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8", newline="") if path.suffix == ".gz" else path.open(newline="")
-    )
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
     systems: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    with opened as file:
-        for row in csv.DictReader(file):
-            lines, truth = systems[row["system"]]
-            lines.append(row["content"])
-            truth.append(row["label"])
+    for row in csv.DictReader(io.StringIO(text, newline="")):
+        lines, truth = systems[row["system"]]
+        lines.append(row["content"])
+        truth.append(row["label"])
     return dict(systems)
 
 

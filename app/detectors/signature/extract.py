@@ -115,23 +115,32 @@ def _from_stack(stack: Stack) -> Iterator[_Ranked]:
 
 def _from_prose(text: str, wrappers: frozenset[str]) -> Iterator[_Ranked]:
     shape = _shape(text)
-    taken: list[tuple[int, int]] = []
-    traps: list[tuple[int, int]] | None = None
+    taken = bytearray(len(text))  # 1 where a character belongs to a code
+    traps: bytearray | None = None
     starts: dict[tuple[str, ...], list[int]] = {}
     for rank, family in enumerate(FAMILIES):
         for match in _matches(family, text, shape, starts):
-            span = match.span(match.lastindex or 0)
-            if _overlaps(span, taken):
+            start, end = match.span(match.lastindex or 0)
+            if taken.find(1, start, end) >= 0:
                 continue
             if family.open_to_traps:
-                if traps is None:
-                    traps = _trap_spans(text, taken)
-                if _overlaps(span, traps):
+                traps = _trapped(text, taken) if traps is None else traps
+                if traps.find(1, start, end) >= 0:
                     continue
-            taken.append(span)
+            taken[start:end] = b"\1" * (end - start)
             label = family.label(match)
             if label not in NOT_EXCEPTIONS and label not in wrappers:
-                yield _signature(family, label), rank, span[0]
+                yield _signature(family, label), rank, start
+
+
+def _trapped(text: str, taken: bytearray) -> bytearray:
+    """1 for every character inside a trap; a trap that would swallow a code already found is none."""
+    trapped = bytearray(len(text))
+    for trap in TRAPS.finditer(text):
+        start, end = trap.span()
+        if taken.find(1, start, end) < 0:
+            trapped[start:end] = b"\1" * (end - start)
+    return trapped
 
 
 def _shape(text: str) -> str:
@@ -160,15 +169,6 @@ def _starts(part: str, whole: str) -> Iterator[int]:
     while start >= 0:
         yield start
         start = whole.find(part, start + 1)
-
-
-def _trap_spans(text: str, taken: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans of the traps, cut where a code that is already recognised begins."""
-    return [trap.span() for trap in TRAPS.finditer(text) if not _overlaps(trap.span(), taken)]
-
-
-def _overlaps(span: tuple[int, int], others: Sequence[tuple[int, int]]) -> bool:
-    return any(start < span[1] and span[0] < end for start, end in others)
 
 
 @lru_cache(maxsize=4096)

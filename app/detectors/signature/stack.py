@@ -36,7 +36,9 @@ class Trace:
     def own_frames(self) -> list[str]:
         """Names of the reporter's own frames, innermost first, repeats and entry points left out."""
         frames = reversed(self.frames) if self.innermost_last else self.frames
-        names = (frame.name for frame in frames if frame.own and frame.name.rpartition(".")[2] not in _ENTRY)
+        names = (
+            frame.name for frame in frames if frame.own and frame.name.rpartition(".")[2] not in _UNTELLING
+        )
         return list(dict.fromkeys(names))
 
 
@@ -44,7 +46,7 @@ _FRAMEWORK_NAME = re.compile(
     r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|android|androidx|com\.android|dalvik|libcore"
     r"|(?:org\.postgresql|com\.mysql|oracle\.jdbc|com\.microsoft\.sqlserver)|org\.(?:springframework|apache|hibernate|eclipse|junit|jboss|codehaus|gradle|slf4j)|io\.(?:netty|reactivex|undertow)"
     r"|reactor|rx|okhttp3?|retrofit2|com\.(?:google\.common|fasterxml|zaxxer)|ch\.qos|System|Microsoft|Newtonsoft|Castle|MS"
-    r"|Mono\.Runtime|NUnit|Xunit|runtime|net/http|reflect|testing|syscall|sync|std|core|alloc|backtrace|rust_panic"
+    r"|Mono\.Runtime|NUnit|Xunit|runtime|net/http|reflect|testing|syscall|sync|std|core|alloc|backtrace|sys(?:_common)?|rt|panicking|unwind|failure|rustrt|__morestack|rust_panic"
     r"|test|proc|process|Array|Object|Promise|Function|Module|node|internal|Generator|Map|Set|Reflect"
     r"|__\w+|_?start|raise|abort|malloc|free|memcpy|strlen|pthread\w*|clone|start_thread|gsignal"
     r"|g_log\w*|g_assert\w*|gtk_main|g_main\w*|mono_\w+|_sigtramp|UnhandledException)(?:[.:/(]|$)"
@@ -66,16 +68,44 @@ _UNNAMED = re.compile(
 )
 _POSITION = re.compile(r":\d+:\d+\)|<anonymous>\)|native\)")
 _GAP_LINES = 3  # lines without a frame that a trace survives
-_ENTRY = frozenset({"Main", "main"})
+_UNTELLING = frozenset(
+    {
+        "Main",
+        "main",
+        "assert",
+        "Assert",
+        "begin_unwind",
+        "begin_unwind_fmt",
+        "begin_unwind_inner",
+        "bug",
+        "bug_fmt",
+    }
+    | {
+        "expect",
+        "Fail",
+        "fail",
+        "fatal",
+        "panic",
+        "panic_fmt",
+        "span_bug",
+        "span_bug_fmt",
+        "span_fatal",
+        "Throw",
+    }
+    | {"throw", "ThrowHelper", "unwrap", "unwrap_failed", "logAndThrow"}
+)
+"""Entry points, and functions that only report a failure: naming one says nothing of where it happened."""
 _PYTHON_HEAD = re.compile(r"(?:[\w.]{1,200}\.)?([A-Z]\w{2,80})(?=:|$)")
 _PYTHON_CHAIN = re.compile(r"(?:During handling of the above|The above exception was the direct cause)")
-_HASH_PART = re.compile(r"_?[0-9a-f]{10,}$|_?\d+(?:pre)?$")
+_HASH_PART = re.compile(r"_?h?[0-9a-f]{10,}\w{0,4}$|_?\d+(?:pre)?$")
 _PYTHON = re.compile(r'\s*File "([^"\n]{1,300})", line \d+, in ([\w<>.]{1,100})')
 _RUBY = re.compile(r"\s*(?:from |\d+: from )?([^\s:]{1,200}\.rb):\d+:in [`']([^'\n]{1,100})'")
 _GO = re.compile(r"([\w./-]{1,150}(?:\.\(\*?\w{1,60}\))?(?:\.\w{1,80}){1,4})\((?:0x|\.\.\.|\{|\))")
 _C = re.compile(r"\s*#\d{1,3} +(?:0x[0-9a-fA-F]{4,16} in )?([\w:~<>,*& ]{1,120}?) ?\(")
 _APPLE = re.compile(r"\s*\d{1,3}\s+([\w.+?-]{1,60})\s+0x[0-9a-fA-F]{4,16}\s+([^\n]{1,200})")
-_RUST = re.compile(r"\s*\d{1,3}:\s+(?:0x[0-9a-fA-F]{2,16} - )?([\w<>:{}$, &*\[\]#.-]{3,300})$")
+_RUST = re.compile(
+    r"\s*\d{1,3}:\s+(?:0x[0-9a-fA-F]{2,16} - ([^\n]{1,300})|((?:<[^\n]{1,200}>|\w{1,80})::\S{1,300}))$"
+)
 _FIREFOX = re.compile(r"\s*([\w$./<]{1,100})@(?:https?|file|resource)://[^\s]{1,300}:\d+(?::\d+)?$")
 
 _HEAD = re.compile(
@@ -260,7 +290,8 @@ def _read_numbered(line: str) -> tuple[Frame | None, bool] | None:
         )
         return Frame(name, not _SYSTEM_IMAGES.match(apple[1]) and bool(name)), False
     if rust := _RUST.match(line):
-        return Frame(frame_name(rust[1]), "::" in rust[1] and not _FRAMEWORK_NAME.match(rust[1])), False
+        path = rust[1] or rust[2]
+        return Frame(frame_name(path), "::" in path and not _FRAMEWORK_NAME.match(path)), False
     return None
 
 
