@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def score(texts: Sequence[Text]) -> dict[str, float]:
-    """Micro precision and recall over (text, label), share of texts with the right primary, texts a second."""
+    """Micro precision and recall over (text, label), share with the right primary, texts a CPU second."""
     began = time.process_time()
     read = [labels(text) for text, _ in texts]
     seconds = time.process_time() - began

@@ -23,15 +23,15 @@ _TRACE_HINT = re.compile(
     r'^\s*(?:at[ \t]|File "|#\d|\d+:?\s|from )|\.rb:\d|\.go:\d|^[^\n@]{1,100}@(?:http|file|res)', re.MULTILINE
 )
 _ERROR_LINE = re.compile(
-    r"\b(?:error|err|exception|fail(?:ed|ure|s|ing)?|fatal|panic(?:ked)?|critical|severe|assert(?:ion)?|abort(?:ed|ing)?"
-    r"|crash(?:ed)?|denied|refused|timed?[ -]?out|unable to|cannot|could not|can't|invalid|undefined|unresolved|unexpected"
-    r"|segfault|corrupt(?:ed)?|warn(?:ing)?)\b|Exception\b|Error\b|\bE/[A-Z]",
+    r"\b(?:error|err|exception|fail(?:ed|ure|s|ing)?|fatal|panic(?:ked)?|critical|severe|assert(?:ion)?"
+    r"|abort(?:ed|ing)?|crash(?:ed)?|denied|refused|timed?[ -]?out|unable to|cannot|could not|can't|invalid"
+    r"|undefined|unresolved|unexpected|segfault|corrupt(?:ed)?|warn(?:ing)?)\b|Exception\b|Error\b|\bE/[A-Z]",
     re.IGNORECASE,
 )
 _LOG_SHAPE = re.compile(
-    r"\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|[EWIDVF]/[\w.-]+"
-    r"|\[?(?:ERROR|WARN(?:ING)?|FATAL|INFO|DEBUG|TRACE|SEVERE|CRITICAL)\]?[ :\t(\[]|npm ERR!|error(?:\[E\d+\])?: "
-    r"|[\w./\\-]+[:(]\d+[:,]\d+)"
+    r"\s*(?:\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d|\[?\d\d:\d\d:\d\d|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"
+    r"|[EWIDVF]/[\w.-]+|\[?(?:ERROR|WARN(?:ING)?|FATAL|INFO|DEBUG|TRACE|SEVERE|CRITICAL)\]?[ :\t(\[]"
+    r"|npm ERR!|error(?:\[E\d+\])?: |[\w./\\-]+[:(]\d+[:,]\d+)"
 )
 
 

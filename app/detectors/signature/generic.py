@@ -31,11 +31,14 @@ _LABELS = """
     MSB3073 MSB4018 MSB6006 STATUS_ACCESS_VIOLATION
 """
 _PHRASES = {
-    "SQLSTATE HY000", "error -1", "error 0", "error 1", "error 2", "npm 1", "npm ELIFECYCLE", "assertion: false",
+    "SQLSTATE HY000", "error -1", "error 0", "error 1", "error 2", "npm 1", "npm ELIFECYCLE",
+    "assertion: false",
     "ICE: Encountered errors", "ICE: Segmentation fault", "ICE: unexpected failure", "ICE: unexpected panic",
     "panic: Box<Any>", "panic: Some tests failed", "panic: arithmetic operation overflowed",
-    "panic: assertion failed: `(left == right)`", "panic: assertion failed: `(left == right) && (right == left)`",
-    "panic: called `Option::unwrap()` on a `None` value", "panic: called `Result::unwrap()` on an `Err` value",
+    "panic: assertion failed: `(left == right)`",
+    "panic: assertion failed: `(left == right) && (right == left)`",
+    "panic: called `Option::unwrap()` on a `None` value",
+    "panic: called `Result::unwrap()` on an `Err` value",
     "panic: capacity overflow", "panic: explicit failure", "panic: explicit panic",
     "panic: index out of bounds: the len", "panic: internal error: entered unreachable code",
     "panic: no entry found for key", "panic: not yet implemented",

@@ -42,15 +42,21 @@ class Trace:
         return list(dict.fromkeys(names))
 
 
+_LIBRARIES = """
+    java javax jakarta jdk sun com.sun kotlin kotlinx scala groovy android androidx com.android dalvik
+    libcore org.postgresql com.mysql oracle.jdbc com.microsoft.sqlserver org.springframework org.apache
+    org.hibernate org.eclipse org.junit org.jboss org.codehaus org.gradle org.slf4j io.netty
+    io.reactivex io.undertow reactor rx okhttp okhttp3 retrofit2 com.google.common com.fasterxml
+    com.zaxxer ch.qos System Microsoft Newtonsoft Castle MS Mono.Runtime NUnit Xunit UnhandledException
+    runtime net/http reflect testing syscall sync std core alloc backtrace sys sys_common rt panicking
+    unwind failure rustrt rust_panic test proc process Array Object Promise Function Module node
+    internal Generator Map Set Reflect _start start raise abort malloc free memcpy strlen clone
+    start_thread gsignal gtk_main _sigtramp
+"""
 _FRAMEWORK_NAME = re.compile(
-    r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|android|androidx|com\.android|dalvik|libcore"
-    r"|(?:org\.postgresql|com\.mysql|oracle\.jdbc|com\.microsoft\.sqlserver)|org\.(?:springframework|apache|hibernate|eclipse|junit|jboss|codehaus|gradle|slf4j)|io\.(?:netty|reactivex|undertow)"
-    r"|reactor|rx|okhttp3?|retrofit2|com\.(?:google\.common|fasterxml|zaxxer)|ch\.qos|System|Microsoft|Newtonsoft|Castle|MS"
-    r"|Mono\.Runtime|NUnit|Xunit|runtime|net/http|reflect|testing|syscall|sync|std|core|alloc|backtrace|sys(?:_common)?|rt|panicking|unwind|failure|rustrt|__morestack|rust_panic"
-    r"|test|proc|process|Array|Object|Promise|Function|Module|node|internal|Generator|Map|Set|Reflect"
-    r"|__\w+|_?start|raise|abort|malloc|free|memcpy|strlen|pthread\w*|clone|start_thread|gsignal"
-    r"|g_log\w*|g_assert\w*|gtk_main|g_main\w*|mono_\w+|_sigtramp|UnhandledException)(?:[.:/(]|$)"
-    r"|.*\$Proxy|.*FastClassBy|(?:rust_begin_unwind|lang_start|__rust_\w+|rust_\w+try|_Unwind_\w+|main|panic|<unknown>)$"
+    rf"(?:{'|'.join(map(re.escape, _LIBRARIES.split()))}"
+    r"|__\w+|pthread\w*|g_(?:log|assert|main)\w*|mono_\w+)(?:[.:/(]|$)"
+    r"|.*\$Proxy|.*FastClassBy|(?:rust_begin_unwind|lang_start|rust_\w+try|_Unwind_\w+|main|panic|<unknown>)$"
 )
 _FRAMEWORK_PLACE = re.compile(
     r"site-packages|dist-packages|/lib/python\d|<frozen|importlib|/gems/|/ruby/\d|/lib/ruby|node_modules|node:|internal/"
@@ -61,10 +67,12 @@ _SYSTEM_IMAGES = re.compile(
     r"|QuartzCore|CoreData|CFNetwork|libxpc|WebKit|JavaScriptCore|BaseBoard|FrontBoard|libBacktrace|mono|libmono|\?\?\?"
 )
 _CALL = re.compile(
-    r"\s*at (?:async |new |static )?(\(wrapper [^)\n]{0,60}\) )?([^\s(]{1,300})(?: \[as [^\]\s]{1,60}\])? ?[(<\[]([^\n]{0,300})"
+    r"\s*at (?:async |new |static )?(\(wrapper [^)\n]{0,60}\) )?([^\s(]{1,300})"
+    r"(?: \[as [^\]\s]{1,60}\])? ?[(<\[]([^\n]{0,300})"
 )
 _UNNAMED = re.compile(
-    r"\s*at (?:<unknown> |\(wrapper|<anonymous>|(?:https?|file|webpack|node):\S{1,300}:\d+$|/\S{1,300}:\d+:\d+$)"
+    r"\s*at (?:<unknown> |\(wrapper|<anonymous>|(?:https?|file|webpack|node):\S{1,300}:\d+$"
+    r"|/\S{1,300}:\d+:\d+$)"
 )
 _POSITION = re.compile(r":\d+:\d+\)|<anonymous>\)|native\)")
 _GAP_LINES = 3  # lines without a frame that a trace survives
@@ -109,11 +117,12 @@ _RUST = re.compile(
 _FIREFOX = re.compile(r"\s*([\w$./<]{1,100})@(?:https?|file|resource)://[^\s]{1,300}:\d+(?::\d+)?$")
 
 _HEAD = re.compile(
-    r"(?<![A-Za-z0-9_])([A-Z]\w{0,80}?(?:Exception|Error|Fault)|SIG(?:SEGV|ABRT|BUS|ILL|FPE|TRAP)|EXC_[A-Z_]{3,30})(?![A-Za-z0-9_])"
+    r"(?<![A-Za-z0-9_])([A-Z]\w{0,80}?(?:Exception|Error|Fault)|SIG(?:SEGV|ABRT|BUS|ILL|FPE|TRAP)"
+    r"|EXC_[A-Z_]{3,30})(?![A-Za-z0-9_])"
 )
 _PANIC = re.compile(r"(?:panic: |fatal error: |[^\n]{0,80}panicked at ')([^\n']{3,200})")
 _NOISE = re.compile(
-    r"\$\$(?:EnhancerBy|FastClassBy|Lambda)[\w$/]*|\$\$Lambda\$[\w/]+|::h[0-9a-f]{16}$|\{\{closure\}\}|\{closure[^}]*\}|`\d+(?:\[[^\]]*\])?"
+    r"\$\$(?:EnhancerBy|FastClassBy|Lambda)[\w$/]*|::h[0-9a-f]{16}$|\{\{closure\}\}|\{closure[^}]*\}|`\d+(?:\[[^\]]*\])?"
 )
 _DOTNET_HIDDEN = re.compile(r"<(\w+)>[a-z]__\w*|<>c__\w*|<>c\b")
 _GENERICS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
@@ -123,7 +132,7 @@ _PARTS = re.compile(r"[.:/+$#\\]+")
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What the traces of one text say: `traces` with causes resolved, `wrappers` that a cause explains away."""
+    """What the traces of one text say: causes resolved, with the `wrappers` that a cause explains away."""
 
     traces: tuple[Trace, ...]
     wrappers: frozenset[str]
