@@ -150,9 +150,11 @@ class TemplateMiner:
 
     def add_all(self, lines: Iterable[str]) -> list[str]:
         """The template id of every line once all are in: what `resolve` says at the end."""
-        kinds = [self._of(line) for line in lines]
-        for kind in kinds:
+        kinds = []
+        for line in lines:
+            kind = self._of(line)
             kind.lines += 1
+            kinds.append(kind)
         return [kind.root().id for kind in kinds]
 
     def resolve(self, template_id: str) -> str:

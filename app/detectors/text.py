@@ -12,7 +12,7 @@ _READ_LIMIT = 12_000  # characters of the body looked at: cutting a trace shorte
 _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
 _INDENTED = re.compile(r"(?:^(?: {4}|\t)[ \t]*+\S[^\n]*\n?){3,}", re.MULTILINE)
 _REPEATED = re.compile(r"(<(?:code|log|id|link)>)(?:\s*\1)+")
-_LINK = re.compile(r"(?i:https?|ftp)://[^\s<>\"')\]]+")
+_LINK = re.compile(r"(?i:https?|ftp)://[^\s<>\"')\]]+(?<![.,;:!?])")
 _ID = re.compile(
     r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
     r"|\b0x[0-9a-fA-F]{9,16}\b"

@@ -20,7 +20,8 @@ _MOST_ERROR_LINES = 50
 _FRAME_RANK = next(rank for rank, family in enumerate(FAMILIES) if family.name == "errno") - 0.5
 _EXCEPTION_RANK, _EXCEPTION = next((r, f) for r, f in enumerate(FAMILIES) if f.name == "exception")
 _TRACE_HINT = re.compile(
-    r'^\s*(?:at[ \t]|File "|#\d|\d+:?\s|from )|\.rb:\d|\.go:\d|^[^\n@]{1,100}@(?:http|file|res)', re.MULTILINE
+    r'^[ \t]*+(?:at[ \t]|File "|#\d|\d+:?\s|from )|\.rb:\d|\.go:\d|^[^\n@]{1,100}@(?:http|file|res)',
+    re.MULTILINE,
 )
 _ERROR_LINE = re.compile(
     r"\b(?:error|err|exception|fail(?:ed|ure|s|ing)?|fatal|panic(?:ked)?|critical|severe|assert(?:ion)?"

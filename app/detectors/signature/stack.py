@@ -122,7 +122,7 @@ _HEAD = re.compile(
 )
 _PANIC = re.compile(r"(?:panic: |fatal error: |[^\n]{0,80}panicked at ')([^\n']{3,200})")
 _NOISE = re.compile(
-    r"\$\$(?:EnhancerBy|FastClassBy|Lambda)[\w$/]*|::h[0-9a-f]{16}$|\{\{closure\}\}|\{closure[^}]*\}|`\d+(?:\[[^\]]*\])?"
+    r"\$\$(?:EnhancerBy|FastClassBy|Lambda)[\w$/]*|::h[0-9a-f]{16}$|\{\{closure\}\}|\{closure[^}]*\}|`\d+"
 )
 _DOTNET_HIDDEN = re.compile(r"<(\w+)>[a-z]__\w*|<>c__\w*|<>c\b")
 _GENERICS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
@@ -238,7 +238,8 @@ def _read_frame(line: str) -> tuple[Frame | None, bool] | None:
     if start.startswith('File "'):
         return _read_python(line)
     if start[:1] == "#":
-        return _named(_C.match(line))
+        placed = "0x" in line or ") at " in line or ") from " in line or line.endswith(")")
+        return _named(_C.match(line)) if placed else None
     if start[:1].isdigit():
         return _read_numbered(line) or _read_ruby(line)
     if ".rb:" in line:
