@@ -67,6 +67,7 @@ _UNITS = frozenset(
     " h hour hours day days".split()
 )
 _PLAIN_WORD = re.compile(r"[A-Za-z]+[.,:;]?$")
+_HAS_VALUE = re.compile(r"[\d/\\@=:]|\(\)")  # a word without one of these is masked by nothing
 _Hole = tuple[int, tuple[str, ...], tuple[str, ...]]  # a position with the tokens before and after it
 
 
@@ -166,36 +167,20 @@ class TemplateMiner:
         return [kind.frozen() for kind in self._kinds.values()]
 
     def _of(self, line: str) -> _Kind:
-        tokens = self._tokens(line)
-        kind = self._known.get(tokens)
+        words = line[:_LINE_LIMIT].split()
+        remembered = self._masked
+        if len(remembered) >= _CACHE_ENTRIES:
+            remembered.clear()
+        for word in words:
+            if word not in remembered:
+                remembered[word] = _masked_word(word)
+        seen = tuple([remembered[word] for word in words])
+        kind = self._known.get(seen)
         if kind is None:
             if len(self._known) >= _CACHE_ENTRIES:
                 self._known.clear()
-            kind = self._known[tokens] = self._place(tokens)
+            kind = self._known[seen] = self._place(_joined(seen))
         return kind.root() if kind.heir else kind
-
-    def _tokens(self, line: str) -> tuple[str, ...]:
-        """Masked words, runs of values (and their units) joined to one."""
-        remembered = self._masked
-        tokens: list[str] = []
-        after_value = False
-        for word in line[:_LINE_LIMIT].split():
-            token = remembered.get(word)
-            if token is None:
-                if len(remembered) >= _CACHE_ENTRIES:
-                    remembered.clear()
-                token = remembered[word] = _masked_word(word)
-            if after_value:
-                if token == WILDCARD:
-                    continue
-                unit = token.rstrip(".,;:)")
-                if unit.lower() in _UNITS:
-                    tokens[-1] = WILDCARD + token[len(unit) :]
-                    after_value = tokens[-1] == WILDCARD
-                    continue
-            tokens.append(token)
-            after_value = token == WILDCARD
-        return tuple(tokens)
 
     def _place(self, tokens: tuple[str, ...]) -> _Kind:
         bucket = self._bucket(tokens)
@@ -229,6 +214,19 @@ class TemplateMiner:
             if len(alike) >= needed:
                 return _join(alike, hole[0])
         return kind
+
+
+def _joined(masked: Iterable[str]) -> tuple[str, ...]:
+    """Runs of values, and a value with its unit, as one value."""
+    tokens: list[str] = []
+    for token in masked:
+        after_value = bool(tokens) and tokens[-1] == WILDCARD
+        unit = token.rstrip(".,;:)")
+        if after_value and unit.lower() in _UNITS:
+            tokens[-1] = WILDCARD + token[len(unit) :]
+        elif not (after_value and token == WILDCARD):
+            tokens.append(token)
+    return tuple(tokens)
 
 
 def _holes(tokens: tuple[str, ...]) -> list[_Hole]:
@@ -266,8 +264,10 @@ def _agreement(template: Sequence[str], tokens: Sequence[str]) -> float:
 
 
 def _masked_word(word: str) -> str:
-    if word.strip("[](),;") in _CALENDAR:
+    if word.isdigit() or word.strip("[](),;") in _CALENDAR:
         return WILDCARD
+    if not _HAS_VALUE.search(word):
+        return word
     masked = mask(word)
     if masked == "()":
         return f"({WILDCARD})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from app.detectors.signature.families import FAMILIES, Family
 from app.detectors.signature.generic import GENERIC, NOT_EXCEPTIONS
@@ -172,11 +171,6 @@ def _starts(part: str, whole: str) -> Iterator[int]:
         start = whole.find(part, start + 1)
 
 
-@lru_cache(maxsize=4096)
-def _canonical(label: str) -> str:
-    return label.casefold().replace(" ", "-") if len(label) < 24 else label.casefold()
-
-
 def _signature(family: Family, label: str) -> Signature:
     generic = family.generic or label in GENERIC
-    return Signature(_canonical(label), family.name, label, generic)
+    return Signature(label.casefold(), family.name, label, generic)

@@ -83,6 +83,11 @@ _CODE_HINTS = (
     "err,fehler,code d,código,codigo,codice,fout,felkod,fejlkode,feilkode,virhekoodi,kod b,kód,kod c,hibakód,chybov"
     ",hata kodu,cod de,mã,kode,код,ошибка,エラー,错误,錯誤,오류,에러,رمز,קוד"
 )
+_SHOWN = (
+    r"\b(?:errors?|codes?|faults?|fail(?:s|ed|ure)?|alarm|warning|fehler|erreur|errore|code|meldung|displays?|screen|panel"
+    r"|shows?|shown|appears?|blinks?|flashes|says|said|message|reports?|reads|led)\b"
+)
+"""What people write beside a code whose shape alone could be a laptop's name or another tracker's key."""
 _STOP_HINTS = (
     "irql_,page_fault,system_,kmode_,critical_,memory_m,inaccessible_,_watchdog_,kernel_,video_,unexpected_,bad_,whea_"
     ",ntfs_,unmountable_,apc_,attempted_,driver_,thread_stuck,hal_,faulty_,pfn_,reference_by,internal_power,hypervisor_"
@@ -191,8 +196,11 @@ FAMILIES: tuple[Family, ...] = (
     _family("number", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})(-?\d{{1,10}})(?![\w-]|[.,]\d){_UNITS}", _prefixed("error "), at_hint=True),
     _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR} #?)(-?\d{{2,10}})(?![\w-]|[.,]\d){_UNITS}", _prefixed("error "), open_to_traps=True, at_hint=True),
     _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR}: ?)(-?\d{{2,10}})(?=\s*(?:$|\n|[.,;)!]\s))", _prefixed("error "), open_to_traps=True, at_hint=True),
-    _family("vendor", "-000", r"(?<![\w/.@#-])([A-Z]{2,10}(?:-[A-Z]{2,10})?-\d{3,6})(?![\w-]|\.\d)", open_to_traps=True),
+    _family("vendor", "-000", r"(?<![\w/.@#-])([A-Z]{2,5}(?:-[A-Z]{2,10})?-\d{3,6})(?![\w-]|\.\d)", open_to_traps=True),
+    _family("vendor", "-000", rf"(?i:{_SHOWN})[^\n.]{{0,40}}?(?<![\w/.@#-])([A-Z]{{6,12}}-\d{{3,6}})(?![\w-]|\.\d)", open_to_traps=True),
     _family("vendor", "e-000", r"(?<![\w/.@#-])(E-\d{3,6})(?![\w-]|\.\d)", open_to_traps=True),
-    _family("vendor", "e0000,err00", r"(?<![\w/.@#-])(E[1-9]\d{3,4}|ERR\d{2,6})(?![\w-]|\.\d)", open_to_traps=True),
+    _family("vendor", "err00", r"(?<![\w/.@#-])(ERR\d{2,6})(?![\w-]|\.\d)", open_to_traps=True),
+    _family("vendor", "e0000", rf"(?i:{_SHOWN})[^\n.]{{0,40}}?(?<![\w/.@#-])(E[1-9]\d{{3,4}})(?![\w-]|\.\d)", open_to_traps=True),
+    _family("vendor", "e0000", rf"(?<![\w/.@#-])(E[1-9]\d{{3,4}})(?![\w-]|\.\d)(?=[^\n.]{{0,40}}(?i:{_SHOWN}))", open_to_traps=True),
 )  # fmt: skip
 """In order of ownership. The order is also the order of precedence among specific signatures."""

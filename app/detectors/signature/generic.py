@@ -56,6 +56,7 @@ GENERIC = frozenset(_EXCEPTIONS.split()) | frozenset(_LABELS.split()) | _PHRASES
 """Labels of specific families that are nevertheless generic."""
 
 NOT_EXCEPTIONS = frozenset(verb + noun for verb in _VERBS.split() for noun in _NOUNS) | {
+    "NSError",
     "DispatcherUnhandledException", "RedirectStandardError", "SoapFault", "StandardError", "ThreadException",
 }  # fmt: skip
 """Names of methods, events and properties."""

@@ -274,8 +274,9 @@ def _read_python(line: str) -> tuple[Frame | None, bool] | None:
     frame = _PYTHON.match(line)
     if frame is None:
         return None
-    module = re.split(r"[/\\]", frame[1])[-1].removesuffix(".py")
-    return Frame(f"{module}.{frame[2]}", not _FRAMEWORK_PLACE.search(frame[1])), True
+    parts = re.split(r"[/\\]", frame[1].removesuffix(".py").removesuffix("/__init__"))
+    name = parts[-1] if frame[2] == "<module>" else f"{parts[-1]}.{frame[2]}"
+    return Frame(name, not (_FRAMEWORK_PLACE.search(frame[1]) or frame[1].startswith("<"))), True
 
 
 def _read_ruby(line: str) -> tuple[Frame | None, bool] | None:

@@ -41,6 +41,15 @@ _REFERENCES = """
     MODEL MR ORD ORDER PART PIN PN PO PR QUOTE RE REF REQ RITM RMA ROOM SKU SN SO SR STORY TASK TAX TEL
     TEST TICKET TKT UA US VAT ZIP
 """
+_LINEAGE = """
+    duplicate duplicates duplicate_of duplicates_of dup_of dupe_of fix fixes fixed fix_for fixed_by
+    fixed_in introduced_in introduced_by introduced_with follow-up_of follow-up_to follow-up_for
+    followup_of followup_to backport backports backported backport_of regression_of regression_from
+    depends_on blocked_by blocks related_to relates_to part_of subtask_of sub-task_of revert reverts
+    reverted revert_of patch patch_for merge merged branch umbrella discussed_in similar_to clone_of
+    split_from tracked_in tracked_by described_in done_in added_in added_by changed_in changed_by
+    according_to
+"""
 _DAYS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC MON TUE WED THU FRI SAT SUN"
 
 
@@ -66,6 +75,8 @@ _TRAPS = (
     r"\bv?\d{1,4}(?:\.\d{1,5}){2,4}\b",
     r"[$€£¥]\s?\d[\d.,]{0,20}",
     r"\b\d[\d.,]{0,20}\s?(?:EUR|USD|GBP|CHF|JPY|€|\$|£|%)",
+    # another tracker's key: "duplicate of PLAT-2231", "introduced by HDFS-123"
+    rf"(?i:\b(?:{_any(_LINEAGE)})[ :\#(\[]{{1,3}})[A-Z][A-Z0-9]{{1,12}}-\d{{1,6}}\b",
     # quarter, standard, business reference, month
     r"\b(?:Q[1-4]|H[12]|FY|CY|KW|CW|W)-?\d{2,4}\b",
     rf"\b(?:{_any(_STANDARDS)}|{_any(_REFERENCES)}|{_any(_DAYS)})-?[A-Z]{{0,4}}-?\d{{1,8}}\b",
@@ -76,6 +87,8 @@ TRAPS = re.compile("|".join(_TRAPS), re.VERBOSE)
 
 def hide_opaque(text: str, ticket_prefixes: tuple[str, ...]) -> str:
     """The text with links, addresses, UUIDs and our own ticket keys blanked out, offsets unchanged."""
+    if "/browse/" in text:  # a link to another tracker tells which keys are its own
+        ticket_prefixes += tuple(sorted(set(_BROWSE.findall(text))))
     for hint, pattern in _OPAQUE:
         if hint in text:
             text = pattern.sub(_blank, text)
@@ -83,6 +96,9 @@ def hide_opaque(text: str, ticket_prefixes: tuple[str, ...]) -> str:
         prefixes = "|".join(re.escape(prefix) for prefix in ticket_prefixes)
         text = re.sub(rf"\b(?i:{prefixes})-?\d+\b", _blank, text)
     return text
+
+
+_BROWSE = re.compile(r"/browse/([A-Z][A-Z0-9]{1,12})-\d")
 
 
 def _blank(match: re.Match[str]) -> str:
