@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.detectors.calendar import DAY_S, BusinessClock, Flags, Floats, Ints
+from app.detectors.calendar import BLOCKS, DAY_S, BusinessClock, Flags, Floats, Ints
 from app.domain import Series
 
 HISTORY_DAYS = 182  # older sightings no longer weigh anything
@@ -67,20 +67,26 @@ class Counted:
         return cls(topic[first], at[first], slot[first], live[first])
 
 
-def _so_far(opened: Flags, wanted: Flags) -> Ints:
-    """(m + 1, 2) running count of the `wanted` rows per block: closed hours, open hours."""
-    running = np.zeros((len(opened) + 1, 2), np.int64)
-    np.cumsum(~opened & wanted, out=running[1:, 0])
-    np.cumsum(opened & wanted, out=running[1:, 1])
-    return running
+def _so_far(block: Ints, wanted: Flags) -> Ints:
+    """(m + 1, BLOCKS) running count of the `wanted` rows per clock block."""
+    running = np.zeros((len(block) + 1, BLOCKS), np.int64)
+    running[1:][wanted, block[wanted]] = 1
+    return np.cumsum(running, axis=0)
+
+
+def _by_block(values: Floats, block: Ints) -> Floats:
+    """`values` (n,) spread over (n, BLOCKS) columns, each into its block's."""
+    spread = np.zeros((len(values), BLOCKS))
+    spread[np.arange(len(values)), block] = values
+    return spread
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The whole desk's traffic, prepared: per day and block, forecast per clock hour, exact in windows.
 
-    `volume` (D, 2) customers per day and block (0 closed, 1 open); `edges` (24 D + 1,) Unix seconds of the
-    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, 2) the forecast summed up per block.
+    `volume` (D, BLOCKS) customers per day and clock block; `edges` (24 D + 1,) Unix seconds of the
+    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, BLOCKS) the forecast summed up per block.
     """
 
     clock: BusinessClock
@@ -154,25 +160,23 @@ class Desk:
         hourly: NDArray[Any],
         forecast: Floats,
     ) -> Desk:
-        opened = clock.is_open(np.arange(24 * first_day, 24 * (first_day + len(hourly))))
+        block = clock.blocks(np.arange(24 * first_day, 24 * (first_day + len(hourly))))
         exposure = forecast.ravel() * _kept_share(edges, voids)
-        ahead = np.zeros((len(exposure) + 1, 2))
-        ahead[1:, 0] = np.cumsum(np.where(opened, 0.0, exposure))
-        ahead[1:, 1] = np.cumsum(np.where(opened, exposure, 0.0))
-        open_by_day = (hourly * opened.reshape(hourly.shape)).sum(1)
-        is_open = clock.is_open(counted.slot)
+        ahead = np.zeros((len(exposure) + 1, BLOCKS))
+        np.cumsum(_by_block(exposure, block), axis=0, out=ahead[1:])
+        came = clock.blocks(counted.slot)
         return cls(
             clock=clock,
             first_day=first_day,
             until=at,
             counted=counted,
-            volume=np.stack([hourly.sum(1) - open_by_day, open_by_day], axis=1).astype(float),
+            volume=_by_block(hourly.ravel().astype(float), block).reshape(-1, 24, BLOCKS).sum(1),
             edges=edges,
             hourly=hourly.astype(float),
             forecast=forecast,
             ahead=ahead,
-            so_far=_so_far(is_open, np.ones_like(is_open)),
-            live_so_far=_so_far(is_open, counted.live),
+            so_far=_so_far(came, np.ones(len(came), bool)),
+            live_so_far=_so_far(came, counted.live),
             voids=voids,
             gaps=_gaps(edges, hourly.ravel(), exposure, at),
         )
@@ -190,15 +194,18 @@ class Desk:
         return (at - float(self.counted.at[0])) / DAY_S if len(self.counted.at) else 0.0
 
     def forecast_between(self, begin: Floats, end: Floats) -> Floats:
-        """(k, 2) customers forecast per block in each (begin, end]."""
-        blocks = (self.ahead[:, 0], self.ahead[:, 1])
-        return np.stack(
-            [np.interp(end, self.edges, ahead) - np.interp(begin, self.edges, ahead) for ahead in blocks],
-            axis=1,
-        )
+        """(k, BLOCKS) customers forecast per block in each (begin, end]."""
+        return self._ahead_at(end) - self._ahead_at(begin)
+
+    def _ahead_at(self, at: Floats) -> Floats:
+        """(k, BLOCKS) the forecast summed from the first day up to `at`, linear within an hour."""
+        slot = np.clip(np.searchsorted(self.edges, at, side="right") - 1, 0, len(self.edges) - 2)
+        length = np.maximum(self.edges[slot + 1] - self.edges[slot], 1e-9)
+        part = np.clip((at - self.edges[slot]) / length, 0.0, 1.0)
+        return np.asarray(self.ahead[slot] + part[:, None] * (self.ahead[slot + 1] - self.ahead[slot]))
 
     def between(self, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(k, 2) customers that really came per block in each (begin, end]; only live ones when asked."""
+        """(k, BLOCKS) customers that really came per block in each (begin, end]; only live ones when asked."""
         so_far = self.live_so_far if live else self.so_far
         low, high = (np.searchsorted(self.counted.at, mark, side="right") for mark in (begin, end))
         return np.asarray(so_far[high] - so_far[low], float)
@@ -275,8 +282,8 @@ def _gaps(edges: Floats, hourly: NDArray[Any], exposure: Floats, at: float) -> t
 class Ledger:
     """Several topics' counted customers, laid out for vectorised look-ups.
 
-    `key` (m,) int64 sorts by topic, then time; `so_far` (m + 1, 2) customers before each row per block,
-    `live_so_far` the live ones; `daily` (n, D, 2) customers per topic, day and block; `born` (n,) Unix
+    `key` (m,) int64 sorts by topic, then time; `so_far` (m + 1, BLOCKS) customers before each row per block,
+    `live_so_far` the live ones; `daily` (n, D, BLOCKS) customers per topic, day and block; `born` (n,) Unix
     seconds of each topic's first sighting.
     """
 
@@ -292,21 +299,21 @@ class Ledger:
         counted = Counted.of(
             [_between(s, float(desk.edges[0]), float(desk.edges[-1])) for s in topics], desk.clock, desk.voids
         )
-        opened = desk.clock.is_open(counted.slot)
+        block = desk.clock.blocks(counted.slot)
         n, days = len(topics), desk.days
         day = np.clip(counted.slot // 24 - desk.first_day, 0, days - 1)
-        cell = (counted.topic * days + day) * 2 + opened
-        daily = np.bincount(cell, minlength=n * days * 2).reshape(n, days, 2)
+        cell = (counted.topic * days + day) * BLOCKS + block
+        daily = np.bincount(cell, minlength=n * days * BLOCKS).reshape(n, days, BLOCKS)
         return cls(
             _key(counted.topic, counted.at),
-            _so_far(opened, np.ones_like(opened)),
-            _so_far(opened, counted.live),
+            _so_far(block, np.ones(len(block), bool)),
+            _so_far(block, counted.live),
             daily.astype(np.float32),
             np.array([s.at[0] if len(s.at) else np.inf for s in topics]),
         )
 
     def between(self, rows: Ints, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(n, k, 2) customers of each of `rows` per block in each (begin, end] (k,); live ones when asked."""
+        """(n, k, BLOCKS) customers of each of `rows` per block in each (begin, end] (k,); live ones when asked."""
         so_far = self.live_so_far if live else self.so_far
         return np.asarray(so_far[self._rank(rows, end)] - so_far[self._rank(rows, begin)], float)
 
@@ -330,7 +337,7 @@ def _key(topic: Ints, at: Floats) -> Ints:
 class Share:
     """What each of n topics is expected to be of the desk, as known at each of k window starts.
 
-    `evidence` (n, k) decayed customers credited; `overall` (n, k) and `by_block` (n, k, 2) shares.
+    `evidence` (n, k) decayed customers credited; `overall` (n, k) and `by_block` (n, k, BLOCKS) shares.
     """
 
     evidence: Floats
@@ -339,7 +346,7 @@ class Share:
 
 
 def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> Floats:
-    """(n, D, 2) what each day adds to a topic's baseline: outbreak days teach (almost) nothing.
+    """(n, D, BLOCKS) what each day adds to a topic's baseline: outbreak days teach (almost) nothing.
 
     One-sided Huber-like winsorising, iterated from the raw mean downwards: a level that has held for much
     of the memory is the level, a burst is not. The old level never locks a new one out.
@@ -385,4 +392,6 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     prior = PRIOR_WEIGHT * np.maximum(usual_day, 1.0) / PRIOR_PER_DAY
     overall = (a + PRIOR_WEIGHT) / (b + prior / (1.0 + a / 2.0))
     by_block = (evidence + BLOCK_WEIGHT) / (exposure + BLOCK_WEIGHT / overall[:, :, None])
+    # Shrunken blocks need not add up to the whole; a long window must not inherit the difference.
+    by_block *= (overall * b / np.maximum((by_block * exposure).sum(2), 1e-9))[:, :, None]
     return Share(a, overall, by_block)

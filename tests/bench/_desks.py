@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from app.detectors.baseline import Desk, Ledger, Span
 from app.detectors.calendar import BusinessClock
 from app.detectors.guards import mass_event
-from app.detectors.scan import look
+from app.detectors.scan import calibrated, look
+from app.detectors.slowburn import evidence
 from app.domain import Series, Topic, TopicKind
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +94,7 @@ class Replay:
     evaluated: int = 0
 
 
-def replay(view: Any) -> Replay:
+def replay(view: Any, *, burn: bool = True) -> Replay:
     """Tick by tick over the scored hours: touched topics only, plus those that are strong already."""
     topics, whole = all_series(view.tickets, view.requesters)
     count, hours = view.tickets.shape
@@ -116,7 +117,10 @@ def replay(view: Any) -> Replay:
         rows = np.flatnonzero(fresh | (last > KEPT_OPEN))
         if len(rows):
             seen = look(ledger, rows, desk, at)
-            now = np.where(fresh[rows], seen.strength, np.minimum(seen.strength, last[rows]))
+            strength = seen.strength
+            if burn:
+                strength = np.maximum(strength, calibrated(evidence(ledger, rows, desk, at)[2]))
+            now = np.where(fresh[rows], strength, np.minimum(strength, last[rows]))
             last[rows] = now
             result.strength[rows, i] = now
             result.window[rows, i] = seen.best
