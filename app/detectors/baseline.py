@@ -22,6 +22,8 @@ FORECAST_HALF_LIFE_DAYS = 42.0
 MEMORY_HALF_LIFE_DAYS = 42.0
 PRIOR_WEIGHT = 0.35  # customers' worth of prior; small, as the population of rates is heavy-tailed
 PRIOR_PER_DAY = 0.05  # customers a day of a topic we know nothing of
+DAY_NOISE = 0.12  # usual coefficient of variation of a topic's day beyond chance
+NOISE_WEIGHT = 2000.0  # information (inverse variance) of that prior
 BLOCK_WEIGHT = 8.0  # pseudo-customers pulling a block's share to the topic's own
 GAP_CUSTOMERS = 12.0  # a silence is a gap once this many customers were due in it
 Span = tuple[float, float]  # (begin, end] in Unix seconds
@@ -337,41 +339,58 @@ def _key(topic: Ints, at: Floats) -> Ints:
 class Share:
     """What each of n topics is expected to be of the desk, as known at each of k window starts.
 
-    `evidence` (n, k) decayed customers credited; `overall` (n, k) and `by_block` (n, k, BLOCKS) shares.
+    `overall` (n, k) and `by_block` (n, k, BLOCKS) shares; `worth` (n, k) how many customers' evidence they
+    rest on (the decayed count over its design effect); `age_weeks` (k,) the evidence's mean age; `day_noise`
+    (n,) the squared coefficient of variation of the topic's days beyond chance.
     """
 
-    evidence: Floats
     overall: Floats
     by_block: Floats
+    worth: Floats
+    age_weeks: Floats
+    day_noise: Floats
 
 
-def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> Floats:
-    """(n, D, BLOCKS) what each day adds to a topic's baseline: outbreak days teach (almost) nothing.
+def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> tuple[Floats, Floats]:
+    """What each day adds to a topic's baseline, and what it was expected to: (n, D, BLOCKS) and (n, D).
 
     One-sided Huber-like winsorising, iterated from the raw mean downwards: a level that has held for much
-    of the memory is the level, a burst is not. The old level never locks a new one out.
+    of the memory is the level; a burst is not, and teaches (almost) nothing. A new level is never locked
+    out. A desk of ten days has nothing to judge by: all is credited.
     """
-    if age_days <= 10:
-        return daily
     total = daily.sum(2)
-    traffic = volume.sum(1)
-    weight = 2.0 ** (-np.arange(len(traffic), 0, -1) / 42.0)
-    exposure = float(weight @ traffic) + 1e-9
-    credited = total
+    weight = 2.0 ** (-np.arange(len(volume), 0, -1) / MEMORY_HALF_LIFE_DAYS)
+    exposure = np.maximum(weight @ volume, 1e-9)
+    kept = np.ones_like(total)
     for _ in range(3):
-        share = (credited @ weight) / exposure
-        mean = share[:, None] * traffic
+        share = np.einsum("d,nd,ndb->nb", weight, kept, daily) / exposure
+        mean = share @ volume.T
+        if age_days <= 10:
+            break
         sd = np.sqrt(mean + (0.2 * mean) ** 2)
-        capped = np.minimum(total, mean + 2.33 * sd + 1.0)
-        credited = np.where(total > mean + 3.5 * sd + 2.0, mean, capped)
-    return np.asarray(daily * (credited / np.maximum(total, 1.0))[:, :, None])
+        credited = np.where(total > mean + 3.5 * sd + 2.0, mean, np.minimum(total, mean + 2.33 * sd + 1.0))
+        kept = credited / np.maximum(total, 1.0)
+    return daily * kept[:, :, None], mean
+
+
+def day_noise(credited: Floats, mean: Floats) -> Floats:
+    """(n,) squared coefficient of variation of each topic's days beyond chance, by moments.
+
+    Drawn to the usual one, by as much as the topic's own estimate is worth.
+    """
+    information = (mean**2).sum(1) ** 2 / np.maximum((2.0 * mean**2 + mean).sum(1), 1e-9)
+    own = ((credited - mean) ** 2 - mean).sum(1) / np.maximum((mean**2).sum(1), 1e-9)
+    pooled = (NOISE_WEIGHT * DAY_NOISE**2 + information * own) / (NOISE_WEIGHT + information)
+    return np.asarray(np.clip(pooled, (DAY_NOISE / 3.0) ** 2, (DAY_NOISE * 3.0) ** 2))
 
 
 def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) -> Share:
     """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own."""
     today = desk.day_index(at)
     volume = desk.volume[:today]
-    credited = credited_days(ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at))
+    credited, mean = credited_days(
+        ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at)
+    )
     midnights = desk.edges[::24]
     day = np.maximum(np.searchsorted(midnights[:-1], starts, side="right") - 1, 0)
     age_days = np.subtract.outer(starts, midnights[1 : today + 1]) / DAY_S + 0.5
@@ -379,14 +398,15 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     weight = np.where(closed, 2.0 ** (-age_days / MEMORY_HALF_LIFE_DAYS), 0.0)
     exposure = np.einsum("kd,db->kb", weight, volume)
     evidence = np.einsum("kd,ndb->nkb", weight, credited)
-    usual_day = exposure.sum(1) / np.maximum(weight.sum(1), 1e-9)
+    days = np.maximum(weight.sum(1), 1e-9)
+    usual_day = exposure.sum(1) / days
     # The hours of the day before the window, at full weight, credited up to what a usual day could bring.
     exposure = exposure + desk.between(midnights[day], starts)
     begun = ledger.between(rows, midnights[day], starts)
-    usual = evidence.sum(2) / np.maximum(weight.sum(1), 1e-9)
-    begun *= np.minimum(1.0, (usual + 2.33 * np.sqrt(usual) + 1.0) / np.maximum(begun.sum(2), 1.0))[
-        :, :, None
-    ]
+    usual = evidence.sum(2) / days
+    cap = usual + 2.33 * np.sqrt(usual) + 1.0
+    begun *= np.minimum(1.0, cap / np.maximum(begun.sum(2), 1.0))[:, :, None]
+    spread = np.einsum("kd,nd->nk", weight**2, credited.sum(2)) + begun.sum(2)
     evidence = evidence + begun
     a, b = evidence.sum(2), exposure.sum(1)
     prior = PRIOR_WEIGHT * np.maximum(usual_day, 1.0) / PRIOR_PER_DAY
@@ -394,4 +414,10 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     by_block = (evidence + BLOCK_WEIGHT) / (exposure + BLOCK_WEIGHT / overall[:, :, None])
     # Shrunken blocks need not add up to the whole; a long window must not inherit the difference.
     by_block *= (overall * b / np.maximum((by_block * exposure).sum(2), 1e-9))[:, :, None]
-    return Share(a, overall, by_block)
+    return Share(
+        worth=a**2 / np.maximum(spread, 1e-9),
+        overall=overall,
+        by_block=by_block,
+        age_weeks=(weight * age_days).sum(1) / days / 7.0,
+        day_noise=day_noise(credited.sum(2), mean),
+    )

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 VERSION = "1"
 
-WINDOW_PENALTY: dict[int, float] = {2: 1.75, 6: 1.9, 24: 1.75, 72: 1.4, 168: 1.4, 504: 0.95}
+WINDOW_PENALTY: dict[int, float] = {
+    2: 1.75,
+    6: 1.9,
+    12: 1.85,
+    24: 1.75,
+    72: 1.4,
+    168: 1.4,
+    336: 1.2,
+    504: 0.95,
+}
 """Per window in hours: what to take off -log10 p so that all windows raise equally often by chance."""
 
 BURN_PENALTY = 1.5
