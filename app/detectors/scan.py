@@ -95,7 +95,7 @@ def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     """Score every window of the topics `rows` of `ledger` at `at`."""
     seen = count(ledger, rows, desk, at, np.array(WINDOWS_H, float))
     birth = ledger.born[rows, None] > seen.starts  # the ticket that made the topic known is no evidence
-    penalty = np.array([calibration.WINDOW_PENALTY[w] for w in WINDOWS_H])
+    penalty = np.array(list(calibration.WINDOW_PENALTY.values()))
     p = mid_p(seen.observed - birth, seen.mean, seen.variance)
     score = -np.log10(np.maximum(p, 1e-300)) - penalty
     usable = (seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at) & lasting(ledger, rows, at, birth)
