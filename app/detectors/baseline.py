@@ -88,7 +88,8 @@ class Desk:
     """The whole desk's traffic, prepared: per day and block, forecast per clock hour, exact in windows.
 
     `volume` (D, BLOCKS) customers per day and clock block; `edges` (24 D + 1,) Unix seconds of the
-    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, BLOCKS) the forecast summed up per block.
+    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, BLOCKS) the
+    forecast summed up per block.
     """
 
     clock: BusinessClock
@@ -207,7 +208,7 @@ class Desk:
         return np.asarray(self.ahead[slot] + part[:, None] * (self.ahead[slot + 1] - self.ahead[slot]))
 
     def between(self, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(k, BLOCKS) customers that really came per block in each (begin, end]; only live ones when asked."""
+        """(k, BLOCKS) customers that came per block in each (begin, end]; only live ones when asked."""
         so_far = self.live_so_far if live else self.so_far
         low, high = (np.searchsorted(self.counted.at, mark, side="right") for mark in (begin, end))
         return np.asarray(so_far[high] - so_far[low], float)
@@ -315,7 +316,7 @@ class Ledger:
         )
 
     def between(self, rows: Ints, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(n, k, BLOCKS) customers of each of `rows` per block in each (begin, end] (k,); live ones when asked."""
+        """(n, k, BLOCKS) customers of each of `rows` per block in each (begin, end]; live ones when asked."""
         so_far = self.live_so_far if live else self.so_far
         return np.asarray(so_far[self._rank(rows, end)] - so_far[self._rank(rows, begin)], float)
 
@@ -360,11 +361,11 @@ def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> tuple[Fl
     """
     total = daily.sum(2)
     weight = 2.0 ** (-np.arange(len(volume), 0, -1) / MEMORY_HALF_LIFE_DAYS)
-    exposure = np.maximum(weight @ volume, 1e-9)
+    exposure = np.maximum(np.einsum("d,db->b", weight, volume), 1e-9)
     kept = np.ones_like(total)
     for _ in range(3):
-        share = np.einsum("d,nd,ndb->nb", weight, kept, daily) / exposure
-        mean = share @ volume.T
+        share = np.einsum("nd,ndb->nb", weight * kept, daily) / exposure
+        mean = np.einsum("nb,db->nd", share, volume)
         if age_days <= 10:
             break
         sd = np.sqrt(mean + (0.2 * mean) ** 2)

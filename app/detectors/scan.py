@@ -64,7 +64,7 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
     as_forecast = (share.by_block * due).sum(2)
     # A floor for short windows protects topics with an odd clock profile.
     day = desk.forecast_between(np.array([at - DAY_S]), np.array([at]))[0]
-    floor = (share.by_block @ day) * np.where(hours < 24, hours / 80.0, 0.0)
+    floor = np.einsum("nkb,b->nk", share.by_block, day) * np.where(hours < 24, hours / 80.0, 0.0)
     mean = np.maximum(np.maximum(mean, floor), 1e-6)
     surge = mean / np.maximum(as_forecast, 1e-6)
     weeks = hours / 168.0
@@ -96,10 +96,11 @@ def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     seen = count(ledger, rows, desk, at, np.array(WINDOWS_H, float))
     birth = ledger.born[rows, None] > seen.starts  # the ticket that made the topic known is no evidence
     penalty = np.array(list(calibration.WINDOW_PENALTY.values()))
-    p = mid_p(seen.observed - birth, seen.mean, seen.variance)
-    score = -np.log10(np.maximum(p, 1e-300)) - penalty
     usable = (seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at) & lasting(ledger, rows, at, birth)
-    score = np.where(usable, score, -np.inf)
+    p = mid_p((seen.observed - birth)[usable], seen.mean[usable], seen.variance[usable])
+    score = np.full(usable.shape, -np.inf)
+    score[usable] = -np.log10(np.maximum(p, 1e-300))
+    score -= penalty
     best = score.argmax(1)
     return Look(seen, score, best, calibrated(score[np.arange(len(rows)), best]))
 
