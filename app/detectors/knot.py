@@ -90,7 +90,7 @@ class Settings:
     words: float = 0.5
     signatures: float = 0.5
     history: float = 0.07  # similarity a triple must gain per e-fold of earlier customers like it
-    start: float = 1.05  # first threshold; the dial stays within start - down and start + up
+    start: float = 0.85  # first threshold; the dial stays within start - down and start + up
     step: float = 0.003
     down: float = 0.25
     up: float = 0.35
