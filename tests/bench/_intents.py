@@ -2,9 +2,10 @@
 
 Columns needed: `body`, `label`. In-scope tickets are a random sample of the file's rows, so that issues
 are as large, relative to each other, as the file has them. 30 % of the intents are born between day 10
-and day 45 and arrive evenly from then on; the others do so from day 0. One-offs are out-of-scope queries, people's requests that belong to none of the file's intents
-and that nobody asked twice: each counts as an issue of its own. They come from the file itself where
-it has rows labelled `oos`, and from the `--one-offs` file otherwise, and make up 40 % of the stream.
+and day 45 and arrive evenly from then on; the others do so from day 0. One-offs are out-of-scope
+queries, requests that belong to none of the file's intents: each counts as an issue of its own. They
+come from the file itself where it has rows labelled `oos`, and from the `--one-offs` file otherwise,
+and make up 40 % of the stream.
 """
 
 from __future__ import annotations
