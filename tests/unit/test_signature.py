@@ -171,6 +171,15 @@ def test_null_pointer_in_plain_words_is_the_exception() -> None:
     assert labels("a null pointer exception in the wizard") == ["NullPointerException"]
 
 
+def test_letters_that_grow_in_lower_case_hide_no_code() -> None:
+    assert labels("İstanbul'da ORA-01555 ve Msg 1205, Level 13") == ["ORA-01555", "Msg 1205"]
+
+
+def test_windows_line_ends_change_nothing() -> None:
+    text = "panic: boom\n\ngoroutine 1 [running]:\nmain.(*Parser).next(0xc000010250)\n\t/a/parser.go:88"
+    assert signatures("", text.replace("\n", "\r\n")) == signatures("", text)
+
+
 def test_nothing_comes_from_nothing() -> None:
     assert signatures("", "") == ()
 

@@ -110,6 +110,10 @@ _ERRNO = (
     r"|DEADLK|ROFS|LOOP|NAMETOOLONG|PROTO|MSGSIZE|NOTCONN|NOBUFS|NOTSUP|OVERFLOW|FAULT|CANCELED|STALE|DQUOT|NOEXEC"
     r"|BADF|CHILD|SRCH|INTR|NXIO|NODEV|FBIG|SPIPE|MLINK|RANGE|NOSYS)"
 )
+_PRODUCT_HINTS = (
+    "msb0000,cs0000,ts0000,lnk0000,bc00000,fs0000,nu0000,netsdk0000,mt0000,mm0000,xa0000,apt0000,ad0,xls0000,wfly,cww,cwp"
+    ",cwl,dsra0,srve0,wsvr0,wtrn0,secj0,adma0,tras0,jbas0,hhh0,arjuna0,ispn0,amq0,dfh,igd0,iec0,dsn,cpf0,cpe0,rnx0,anr0,ans0"
+)
 _PRODUCT_IDS = (
     r"MSB\d{4}|CS\d{4}|TS\d{4,5}|LNK\d{4}|BC\d{5}|FS\d{4}|NU\d{4}|NETSDK\d{4}|MT\d{4}|MM\d{4}|XA\d{4}|APT\d{4}|AD0?001"
     r"|XLS\d{4}|WFLY[A-Z]{2,12}\d{3,5}|CWW[A-Z]{2}\d{4}[A-Z]|CWP[A-Z]{2}\d{4}[A-Z]|CWL[A-Z]{2}\d{4}[A-Z]"
@@ -163,7 +167,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("db2", "sqlcode", r"\b(?i:SQLCODE)[ \t:=]{0,3}(-\d{2,5})\b", _prefixed("SQLCODE ")),
     _family("db2", "sql0", r"\b(SQL\d{4,5}[NWC])\b"),
     _family("rustc", "e0000", r"\b(E0[0-7]\d\d)\b"),
-    _family("product", "000", rf"(?<!arning )\b(?=[A-Z]{{2}})(?:{_PRODUCT_IDS})\b"),
+    _family("product", _PRODUCT_HINTS, rf"(?<!arning )\b(?=[A-Z]{{2}})(?:{_PRODUCT_IDS})\b"),
     _family("product", "error", r"\b(?i:error):? (?:code )?((?!E0|KB)[A-Z]{1,10}\d{3,6}[A-Z]?)(?=[:\s.,;)]|$)"),
     _family("ice", "internal compiler error", r"internal compiler error:[ \t]*([^\n]{3,200})", _message("ICE")),
     _family("panic", "panicked at,failed at", r"(?:panicked|task '[^'\n]{0,60}' failed|task failed) at '([^\n]{3,200}?)'(?:,|$|\n)", _message("panic")),
