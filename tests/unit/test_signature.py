@@ -143,6 +143,10 @@ def test_one_code_written_differently_has_one_key() -> None:
     assert len(keys) == 1
 
 
+def test_a_decimal_hresult_is_the_hexadecimal_one() -> None:
+    assert labels("Error #-2146762487 while signing") == labels("0x800B0109 while signing")
+
+
 def test_the_most_specific_comes_first_and_generic_ones_last() -> None:
     found = signatures("HTTP 504 on export", "then ECONNRESET and ORA-12170")
     assert [signature.label for signature in found] == ["ORA-12170", "ECONNRESET", "HTTP 504"]
