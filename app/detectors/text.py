@@ -23,7 +23,7 @@ _ID = re.compile(
 
 def embedding_text(subject: str, body: str) -> str:
     """Subject, line break, and the first 600 characters of the body without its machine-made parts."""
-    prose = without_code(body[:_READ_LIMIT]).strip()
+    prose = without_code(body[:_READ_LIMIT].replace("\r\n", "\n")).strip()
     if len(prose) > BODY_LIMIT:
         prose = prose[:BODY_LIMIT].rsplit(None, 1)[0]
     return f"{_ID.sub('<id>', subject.strip())}\n{prose}".strip()

@@ -143,6 +143,10 @@ def test_one_code_written_differently_has_one_key() -> None:
     assert len(keys) == 1
 
 
+def test_a_decimal_hresult_is_the_hexadecimal_one() -> None:
+    assert labels("Error #-2146762487 while signing") == labels("0x800B0109 while signing")
+
+
 def test_the_most_specific_comes_first_and_generic_ones_last() -> None:
     found = signatures("HTTP 504 on export", "then ECONNRESET and ORA-12170")
     assert [signature.label for signature in found] == ["ORA-12170", "ECONNRESET", "HTTP 504"]
@@ -169,6 +173,15 @@ def test_a_repeated_code_is_one_signature() -> None:
 
 def test_null_pointer_in_plain_words_is_the_exception() -> None:
     assert labels("a null pointer exception in the wizard") == ["NullPointerException"]
+
+
+def test_letters_that_grow_in_lower_case_hide_no_code() -> None:
+    assert labels("İstanbul'da ORA-01555 ve Msg 1205, Level 13") == ["ORA-01555", "Msg 1205"]
+
+
+def test_windows_line_ends_change_nothing() -> None:
+    text = "panic: boom\n\ngoroutine 1 [running]:\nmain.(*Parser).next(0xc000010250)\n\t/a/parser.go:88"
+    assert signatures("", text.replace("\n", "\r\n")) == signatures("", text)
 
 
 def test_nothing_comes_from_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from string import ascii_lowercase, ascii_uppercase
 
 from app.detectors.signature.families import FAMILIES, Family
 from app.detectors.signature.generic import GENERIC, NOT_EXCEPTIONS
@@ -40,15 +41,13 @@ def signatures(subject: str, body: str, *, ticket_prefixes: tuple[str, ...] = ()
 
     `ticket_prefixes` are the keys of the reporter's own tracker ("SUP" for SUP-1182), never codes.
     """
-    text = f"{subject}\n{body}"[:TEXT_LIMIT]
+    text = _readable(f"{subject}\n{body}")
     lines = text.split("\n")
     stack = _stack(text, lines)
     ranked = list(_from_stack(stack))
-    prose = (
-        "\n".join("" if number in stack.frame_lines else line for number, line in enumerate(lines))
-        if stack.frame_lines
-        else text
-    )
+    prose = text
+    if stack.frame_lines:
+        prose = "\n".join("" if number in stack.frame_lines else line for number, line in enumerate(lines))
     ranked += _from_prose(hide_opaque(prose, ticket_prefixes), stack.wrappers)
     ranked.sort(key=lambda entry: (entry[0].generic, entry[1], entry[2]))
     return tuple({entry[0].key: entry[0] for entry in reversed(ranked)}.values())[::-1]
@@ -56,14 +55,14 @@ def signatures(subject: str, body: str, *, ticket_prefixes: tuple[str, ...] = ()
 
 def frames(body: str) -> list[str]:
     """Names of the reporter's own frames in all traces ("CartService.total"), innermost first."""
-    text = body[:TEXT_LIMIT]
+    text = _readable(body)
     names = (name for trace in _stack(text, text.split("\n")).traces for name in trace.own_frames())
     return list(dict.fromkeys(names))[:_MOST_FRAMES]
 
 
 def error_lines(body: str) -> list[str]:
     """Masked log and error lines, stack frames and prose left out, repeats removed."""
-    text = body[:TEXT_LIMIT]
+    text = _readable(body)
     lines = text.split("\n")
     stack = _stack(text, lines)
     found: dict[str, None] = {}
@@ -85,12 +84,17 @@ def is_log_line(line: str) -> bool:
     return _LOG_SHAPE.match(line) is not None
 
 
+def _readable(text: str) -> str:
+    return text[:TEXT_LIMIT].replace("\r\n", "\n")
+
+
 def read_traces(text: str) -> tuple[Trace, ...]:
     """The stack traces of a text, causes resolved."""
     return _stack(text, text.split("\n")).traces
 
 
 _ZEROS = str.maketrans("123456789", "000000000")
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # for the few texts that str.lower makes longer
 _NO_STACK = Stack((), frozenset(), frozenset())
 
 
@@ -146,7 +150,7 @@ def _trapped(text: str, taken: bytearray) -> bytearray:
 def _shape(text: str) -> str:
     """The text in lower case with every digit a zero, offsets unchanged."""
     lower = text.lower()
-    return (lower if len(lower) == len(text) else text).translate(_ZEROS)
+    return (lower if len(lower) == len(text) else text.translate(_LOWER)).translate(_ZEROS)
 
 
 def _matches(

@@ -54,6 +54,12 @@ def _grpc(match: re.Match[str]) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", _text(match)).upper()
 
 
+def _number(match: re.Match[str]) -> str:
+    """ "error 4711"; a large negative number is an HRESULT written in decimal, and becomes one."""
+    number = int(_text(match))
+    return f"0x{number & 0xFFFFFFFF:08X}" if -0x8000_0000 <= number < -0x7000_0000 else f"error {number}"
+
+
 def _message(prefix: str) -> _Label:
     """A label from a free-text message: values masked, cut at a length people still read."""
     return lambda match: f"{prefix}: {mask_message(_text(match))}"
@@ -76,7 +82,7 @@ _ERROR_CODE_WORDS = (
     r"|foutmelding|felkod|fejlkode|feilkode|virhekoodi|kod[ ]błędu|k[oó]d[ ]chyby|chybov[yý][ ]k[oó]d|hibakód"
     r"|hata[ ]kodu|cod[ ]de[ ]eroare|mã[ ]lỗi|kode[ ](?:kesalahan|error)|код[ ]ошибки|код[ ]помилки"
     r"|エラー(?:コード|番号)|错误代码|错误码|錯誤代碼|错误编号|오류[ ]?코드|에러[ ]?코드|رمز[ ]الخطأ|קוד[ ]שגיאה)"
-    r"[ \t]?(?:is|was|ist|lautet|est|es|è)?[ \t:：#=(\"'“„-]{0,4}"
+    r"[ \t]?(?:is|was|ist|lautet|est|es|è)?(?:[ \t:：#=(\"'“„]|-[ ]){0,4}"
 )
 _BARE_ERROR = r"(?<![^\W_])(?:error|fehler|erreur|errore|erro|fout|ошибка|エラー|错误)"
 _CODE_HINTS = (
@@ -109,6 +115,10 @@ _ERRNO = (
     r"|AI_AGAIN|PIPE|NOENT|ACCES|PERM|EXIST|NOSPC|MFILE|NFILE|ISDIR|NOTDIR|NOTEMPTY|BUSY|XDEV|INVAL|IO|AGAIN|NOMEM"
     r"|DEADLK|ROFS|LOOP|NAMETOOLONG|PROTO|MSGSIZE|NOTCONN|NOBUFS|NOTSUP|OVERFLOW|FAULT|CANCELED|STALE|DQUOT|NOEXEC"
     r"|BADF|CHILD|SRCH|INTR|NXIO|NODEV|FBIG|SPIPE|MLINK|RANGE|NOSYS)"
+)
+_PRODUCT_HINTS = (
+    "msb0000,cs0000,ts0000,lnk0000,bc00000,fs0000,nu0000,netsdk0000,mt0000,mm0000,xa0000,apt0000,ad0,xls0000,wfly,cww,cwp"
+    ",cwl,dsra0,srve0,wsvr0,wtrn0,secj0,adma0,tras0,jbas0,hhh0,arjuna0,ispn0,amq0,dfh,igd0,iec0,dsn,cpf0,cpe0,rnx0,anr0,ans0"
 )
 _PRODUCT_IDS = (
     r"MSB\d{4}|CS\d{4}|TS\d{4,5}|LNK\d{4}|BC\d{5}|FS\d{4}|NU\d{4}|NETSDK\d{4}|MT\d{4}|MM\d{4}|XA\d{4}|APT\d{4}|AD0?001"
@@ -163,7 +173,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("db2", "sqlcode", r"\b(?i:SQLCODE)[ \t:=]{0,3}(-\d{2,5})\b", _prefixed("SQLCODE ")),
     _family("db2", "sql0", r"\b(SQL\d{4,5}[NWC])\b"),
     _family("rustc", "e0000", r"\b(E0[0-7]\d\d)\b"),
-    _family("product", "000", rf"(?<!arning )\b(?=[A-Z]{{2}})(?:{_PRODUCT_IDS})\b"),
+    _family("product", _PRODUCT_HINTS, rf"(?<!arning )\b(?=[A-Z]{{2}})(?:{_PRODUCT_IDS})\b"),
     _family("product", "error", r"\b(?i:error):? (?:code )?((?!E0|KB)[A-Z]{1,10}\d{3,6}[A-Z]?)(?=[:\s.,;)]|$)"),
     _family("ice", "internal compiler error", r"internal compiler error:[ \t]*([^\n]{3,200})", _message("ICE")),
     _family("panic", "panicked at,failed at", r"(?:panicked|task '[^'\n]{0,60}' failed|task failed) at '([^\n]{3,200}?)'(?:,|$|\n)", _message("panic")),
@@ -193,9 +203,9 @@ FAMILIES: tuple[Family, ...] = (
     _family("vendor", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})((?i:[A-Z]{{1,10}}(?:-[A-Z]{{1,10}})?-\d{{1,6}}))(?![\w-])", at_hint=True),
     _family("vendor", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})([A-Z][A-Z0-9]{{1,30}}(?:_[A-Z0-9]{{1,30}}){{1,6}})\b", at_hint=True),
     _family("vendor", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS}|{_BARE_ERROR}[ :#]{{1,2}})([A-Z]{{1,6}}\d{{1,6}})(?![\w-])", at_hint=True),
-    _family("number", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})(-?\d{{1,10}})(?![\w-]|[.,]\d){_UNITS}", _prefixed("error "), at_hint=True),
-    _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR} #?)(-?\d{{2,10}})(?![\w-]|[.,]\d){_UNITS}", _prefixed("error "), open_to_traps=True, at_hint=True),
-    _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR}: ?)(-?\d{{2,10}})(?=\s*(?:$|\n|[.,;)!]\s))", _prefixed("error "), open_to_traps=True, at_hint=True),
+    _family("number", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})(-?\d{{1,10}})(?![\w-]|[.,]\d){_UNITS}", _number, at_hint=True),
+    _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR} #?)(-?\d{{2,10}})(?![\w-]|[.,]\d){_UNITS}", _number, open_to_traps=True, at_hint=True),
+    _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR}: ?)(-?\d{{2,10}})(?=\s*(?:$|\n|[.,;)!]\s))", _number, open_to_traps=True, at_hint=True),
     _family("vendor", "-000", r"(?<![\w/.@#-])([A-Z]{2,5}(?:-[A-Z]{2,10})?-\d{3,6})(?![\w-]|\.\d)", open_to_traps=True),
     _family("vendor", "-000", rf"(?i:{_SHOWN})[^\n.]{{0,40}}?(?<![\w/.@#-])([A-Z]{{6,12}}-\d{{3,6}})(?![\w-]|\.\d)", open_to_traps=True),
     _family("vendor", "e-000", r"(?<![\w/.@#-])(E-\d{3,6})(?![\w-]|\.\d)", open_to_traps=True),
