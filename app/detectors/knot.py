@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc
 
 from app.detectors.lexical import (
     DocumentCounts,
@@ -463,3 +464,18 @@ def strength(knot: Knot, *, tickets_per_week: float, topics: int) -> float:
     """
     false_per_week = knot.false_per_1000 * tickets_per_week / 1000
     return -math.log10(max(false_per_week, 1e-12) / max(1, topics))
+
+
+def surprise(customers: int, *, history: int, weeks: float) -> float:
+    """-log10 of how often chance brings so many alike customers in one week, given those before.
+
+    `history` customers said the same in the `weeks` before it. The predictive distribution of a Poisson
+    count whose rate has a Gamma posterior is negative binomial; the prior weighs a third of a customer,
+    like the scan's.
+    """
+    shape, rate = history + PRIOR_CUSTOMERS, max(weeks, 1.0)
+    return -math.log10(max(float(betainc(customers, shape, 1.0 / (1.0 + rate))), 1e-300)) - LOOKS
+
+
+PRIOR_CUSTOMERS = 0.35
+LOOKS = 1.75  # log10 of the looks a week takes: the penalty of the scan's shortest window

@@ -226,10 +226,10 @@ def _kind(
 ) -> str:
     if release is not None:
         return "after_release"
-    if series.topic.id in returning:
-        return "recurrence"
     if series.at[0] > start:
         return "new"
+    if series.topic.id in returning and hours <= 72:
+        return "recurrence"
     if hours <= 24:
         return "spike"
     return "rising" if hours <= 72 else "sustained"

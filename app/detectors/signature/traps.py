@@ -79,7 +79,7 @@ _TRAPS = (
     rf"(?i:\b(?:{_any(_LINEAGE)})[ :\#(\[]{{1,3}})[A-Z][A-Z0-9]{{1,12}}-\d{{1,6}}\b",
     # quarter, standard, business reference, month
     r"\b(?:Q[1-4]|H[12]|FY|CY|KW|CW|W)-?\d{2,4}\b",
-    rf"\b(?:{_any(_STANDARDS)}|{_any(_REFERENCES)}|{_any(_DAYS)})-?[A-Z]{{0,4}}-?\d{{1,8}}\b",
+    rf"\b(?:{_any(_STANDARDS)}|{_any(_REFERENCES)}|{_any(_DAYS)})(?:-[A-Z]{{1,4}})?-?\d{{1,8}}\b",
 )
 TRAPS = re.compile("|".join(_TRAPS), re.VERBOSE)
 """Label and number, phone, date, time, version, money, quarter, standard, business reference."""
