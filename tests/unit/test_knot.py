@@ -189,7 +189,9 @@ def test_the_dial_spends_the_budget_and_no_more() -> None:
         [doc for k in range(50) for doc in burst(3, at=START + timedelta(hours=20 * k), topic=k)]
         + background(300)
     )
-    few, many = (len(scan(docs, Settings(per_1000=budget, step=0.02, slope=0.0, up=2.0))) for budget in (3, 30))
+    few, many = (
+        len(scan(docs, Settings(per_1000=budget, step=0.02, slope=0.0, up=2.0))) for budget in (3, 30)
+    )
     assert few < many
 
 
