@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from app.detectors.knot import Doc, Knot, Neighbourhood, Settings, strength
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-DIM = 32
+DIM = 256
 
 
 def vector(topic: int, noise: int) -> NDArray[np.float16]:
     """A unit vector near its topic's axis; equal arguments give equal vectors."""
-    mixed = np.random.default_rng([topic, noise]).normal(size=DIM) * 0.05
+    mixed = np.random.default_rng([topic, noise]).normal(size=DIM) * 0.02
     mixed[topic % DIM] += 1.0
     found: NDArray[np.float16] = (mixed / np.linalg.norm(mixed)).astype(np.float16)
     return found
