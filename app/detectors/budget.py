@@ -32,25 +32,29 @@ def severity(finding: Finding, bar: float) -> str:
 
 
 def spend(
-    findings: Sequence[Finding], *, opened_this_week: int, per_week: float, active_topics: int
+    findings: Sequence[Finding], *, opened: int, weeks: float, per_week: float, active_topics: int
 ) -> list[tuple[Finding, Tier]]:
     """Which of the findings of one tick are alerts; strongest first, then by customers hit.
 
-    `opened_this_week` alerts were opened in the seven days before it. The bar is the threshold of what
-    is left of the budget, so it rises as the week's alerts are used up and falls as they age: the last
-    one is kept for something stronger than the first. High severity always passes.
+    `opened` alerts were opened in the `weeks` before it (see `horizon_weeks`). The bar is the threshold of
+    what is left of the budget, so it rises as alerts are used up and falls as they age: the last one is
+    kept for something stronger than the first. High severity always passes.
     """
     ranked = sorted(findings, key=lambda f: (-f.strength, -f.customers, f.topic.id, f.rule))
     base = threshold(active_topics, per_week)
-    used = opened_this_week
+    left = per_week * weeks - opened
     tiers = []
     for finding in ranked:
-        left = per_week - used
-        fits = left >= 1.0 and finding.strength >= threshold(active_topics, left)
+        fits = left >= 1.0 and finding.strength >= threshold(active_topics, left / weeks)
         tier = Tier.ALERT if fits or severity(finding, base) == "high" else Tier.WATCH
-        used += tier is Tier.ALERT
+        left -= tier is Tier.ALERT
         tiers.append((finding, tier))
     return tiers
+
+
+def horizon_weeks(per_week: float) -> float:
+    """How long a time the budget is spent over: a week, or what it takes to hold four alerts."""
+    return max(1.0, 4.0 / per_week)
 
 
 def confidence(strength: float, *, active_topics: int, weeks: float, as_strong: int) -> float:

@@ -200,6 +200,12 @@ class CachingEmbedder:
                 self._rows.popitem(last=False)
 
 
+def shipped_model() -> Path:
+    """The folder of the model that comes with Foreshock: in the wheel's package, else in the checkout."""
+    installed, checkout = (Path(__file__).parents[up] / "models" / "all-minilm-l6-v2" for up in (1, 2))
+    return installed if installed.is_dir() else checkout
+
+
 def load_embedder(folder: Path, *, workers: int = 1, prefix: str = "") -> Embedder:
     """The embedder of a model folder: onnxruntime where it has a manifest, else sentence-transformers.
 

@@ -13,7 +13,8 @@ from app.ingest import evidence
 
 _NAMEISH = (
     r"(?:[A-ZÀ-Þ][\w'’.-]{0,24}|team|all|there|support|everyone|everybody|guys|folks|sirs?|madam"
-    r"|sir/madam|to whom|and|or|the|mr\.?|mrs\.?|ms\.?|dr\.?|zusammen|à|tous|equipo|a|todos)"
+    r"|sir/madam|to whom|and|or|the|mr\.?|mrs\.?|ms\.?|dr\.?|zusammen|damen|herren|und"
+    r"|madame|monsieur|señor(?:es|a)?|à|tous|equipo|a|todos)"
 )
 _GREETING = re.compile(
     r"(?P<word>(?i:hi|hiya|hello|hey|dear|greetings|good (?:morning|afternoon|evening|day)"

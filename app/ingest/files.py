@@ -16,13 +16,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from app.errors import Invalid
 
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
-_SNIFF_BYTES = 65_536
 _MAX_LINE_BYTES = 16_777_216  # a longer line is no ticket but a file of another kind
 _DELIMITERS = ",;\t|"
 
@@ -48,7 +47,7 @@ class Row:
 class _Lines:
     """The lines of a byte stream as strict UTF-8 text, with the count of lines and bytes handed out."""
 
-    stream: IO[bytes]
+    stream: io.BufferedIOBase
     path: Path
     line: int = 0
     offset: int = 0
@@ -102,21 +101,19 @@ def columns(path: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for values in rows if isinstance(values, Mapping) for name in values))
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> io.BufferedIOBase:
     if not path.exists():
         raise Invalid(f"there is no file {path}; check the name")
     if path.is_dir():
         raise Invalid(f"{path} is a folder; name one file")
     try:
-        raw = path.open("rb")
+        with path.open("rb") as raw:
+            head = raw.read(4)
     except OSError as error:
         raise Invalid(f"{path} cannot be read: {error.strerror}") from error
-    head = raw.read(4)
-    raw.seek(0)
     if head.startswith((b"PK\x03\x04", b"%PDF")):
-        raw.close()
         raise Invalid(f"{path.name} is a ZIP, a spreadsheet or a PDF; export it as CSV or JSON lines")
-    return io.BufferedReader(gzip.GzipFile(fileobj=raw)) if head.startswith(_GZIP) else raw
+    return gzip.open(path, "rb") if head.startswith(_GZIP) else path.open("rb")
 
 
 def _first_line(lines: _Lines) -> str:

@@ -57,11 +57,15 @@ def strip(lines: Sequence[str]) -> list[str]:
         if cut is None:
             return _without_quoted(lines, fenced, start=0, attributed=False)
         head, after = lines[: cut[0]], cut[1]
-        if _has_words(head):
-            if any(_QUOTED.match(line) for line in lines[after : after + 3]):
+        rest = lines[after:]
+        is_answered = any(map(_QUOTED.match, rest[:3])) and _has_words(
+            [x for x in rest if not _QUOTED.match(x)]
+        )
+        if _has_words(head) or is_answered:
+            if any(_QUOTED.match(line) for line in rest[:3]):
                 return [*head, *_without_quoted(lines, fenced, start=after, attributed=True)]
             return list(head)
-        lines = _unquoted(lines[after:])
+        lines = _unquoted(rest)
     return list(lines)
 
 
@@ -116,13 +120,14 @@ def _without_quoted(
     two public trackers, one was a reply.
     """
     kept: list[str] = []
+    last = max((number for number, line in enumerate(lines) if any(map(str.isalnum, line))), default=0)
     index = start
     while index < len(lines):
         end = index
         while end < len(lines) and _QUOTED.match(lines[end]) and not fenced[end]:
             end += 1
         block = lines[index:end]
-        if not attributed and not _is_mail(block, is_last=not _has_words(lines[end:])):
+        if not attributed and not _is_mail(block, is_last=end > last):
             kept += block
         if end < len(lines):
             kept.append(lines[end])

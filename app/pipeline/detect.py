@@ -16,7 +16,17 @@ from sqlmodel import Session
 from app.detectors import guards, knot, slowburn
 from app.detectors import releases as release_rule
 from app.detectors.baseline import Desk, Span
-from app.detectors.budget import HOLD_H, HOLD_SLACK, SEVERITIES, Step, is_calm, severity, spend, step
+from app.detectors.budget import (
+    HOLD_H,
+    HOLD_SLACK,
+    SEVERITIES,
+    Step,
+    horizon_weeks,
+    is_calm,
+    severity,
+    spend,
+    step,
+)
 from app.detectors.knot import Knot
 from app.detectors.scan import scan, threshold
 from app.detectors.sentence import sentence
@@ -46,6 +56,7 @@ SAME_EVENT = 0.5  # share of tickets two findings have in common when they are o
 CLOSED_BY_HAND = timedelta(days=14)  # how long a person's verdict on a topic stands
 MUCH_WORSE = 1.0  # strength by which a dismissed topic must grow to come back in that time
 BROAD = (TopicKind.SEGMENT, TopicKind.DESK)
+BROAD_FROM_DAYS = 28.0  # segments and the desk itself need a month to be expected of anything
 PREFERRED = {TopicKind.PATTERN: 0, TopicKind.SIGNATURE: 1, TopicKind.SEGMENT: 2, TopicKind.DESK: 3}
 NOTICES = frozenset({"silent_feed", "mass_event", "one_customer"})
 
@@ -129,7 +140,8 @@ def _findings(
     """The strongest finding of every touched topic that is worth at least watching."""
     moment = tick.at.timestamp()
     touched = [held.book.series(t, until=moment) for t in sorted(held.fresh)]
-    touched = [s for s in touched if len(s.at)]
+    young = tick.desk.age_days(moment) < BROAD_FROM_DAYS
+    touched = [s for s in touched if len(s.at) and not (young and s.topic.kind in BROAD)]
     returning = {a.topic.id for a in closed if a.resolved_at is not None}
     found = scan(touched, tick.desk, moment, releases=marks, returning=returning)
     found += slowburn.slow_burn(touched, tick.desk, moment)
@@ -215,11 +227,11 @@ def _act(
     ongoing = [a for a in standing if a.topic.id not in {f.topic.id for f in raised}]
     fresh = [f for f in by_topic.values() if _is_raised(f, tick) and not _was_judged(f, closed, tick.at)]
     events_ = _one_per_event([*raised, *fresh], ongoing)
-    used = alerts.opened_since(session, tick.at - WEEK, tier=Tier.ALERT)
+    per_week = runtime.settings.alerts_per_week
+    weeks = horizon_weeks(per_week)
+    used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT)
     rules = [f for f in events_ if f.kind not in NOTICES]
-    tiers = spend(
-        rules, opened_this_week=used, per_week=runtime.settings.alerts_per_week, active_topics=tick.active
-    )
+    tiers = spend(rules, opened=used, weeks=weeks, per_week=per_week, active_topics=tick.active)
     tiers += [
         (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in events_ if f.kind in NOTICES
     ]
@@ -416,7 +428,8 @@ def _tell(session: Session, type_: str, alert: Alert, at: datetime, more: Mappin
         "topic": alert.topic.label, "pattern_id": alert.pattern_id,
         "product": max(sorted(set(products)), key=products.count, default=""),
         "tickets": alert.finding.get("tickets", len(alert.ticket_ids)),
-        "customers": alert.finding.get("customers", 0), "ticket_ids": list(alert.ticket_ids[:50]),
+        "customers": alert.finding.get("customers", 0),
+        "strength": alert.finding.get("strength", 0.0), "ticket_ids": list(alert.ticket_ids[:50]),
         "links": {"alert": f"/v1/alerts/{alert.id}"},
     }  # fmt: skip
     if alert.pattern_id:

@@ -42,10 +42,13 @@ class Digested:
     nights: list[datetime] = field(default_factory=list)
 
 
-def digest(runtime: Runtime, *, limit: int = BATCH) -> int:
-    """Digest the oldest undigested tickets; how many. 0 when there are none or another process digests."""
+def digest(runtime: Runtime, *, limit: int = BATCH, until: datetime | None = None) -> int:
+    """Digest the oldest undigested tickets (created `until` then); how many.
+
+    0 when there are none, or while another process digests.
+    """
     with runtime.store.read() as session:
-        batch = tickets.undigested(session, limit=limit)
+        batch = tickets.undigested(session, limit=limit, until=until)
     if not batch or not lease.held(runtime):
         return 0
     vectors = _embed(runtime, batch)

@@ -112,9 +112,12 @@ def delete(session: Session, source: str, external_ids: Sequence[str], *, at: da
     return tuple(gone)
 
 
-def undigested(session: Session, *, limit: int) -> list[Ticket]:
+def undigested(session: Session, *, limit: int, until: datetime | None = None) -> list[Ticket]:
     """The oldest tickets not yet digested, by (created_at, id)."""
-    query = select(TicketRow).where(_T.digested_at.is_(None)).order_by(_T.created_at, _T.id).limit(limit)
+    query = select(TicketRow).where(_T.digested_at.is_(None))
+    if until is not None:
+        query = query.where(_T.created_at <= until)
+    query = query.order_by(_T.created_at, _T.id).limit(limit)
     return [record(Ticket, row) for row in session.scalars(query)]
 
 

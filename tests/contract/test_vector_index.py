@@ -25,7 +25,7 @@ MAKERS: dict[str, Callable[[int], VectorIndex]] = {
 }
 
 
-@pytest.fixture(params=MAKERS.values(), ids=MAKERS.keys())
+@pytest.fixture(params=list(MAKERS.values()), ids=list(MAKERS))
 def make(request: pytest.FixtureRequest) -> Callable[[int], VectorIndex]:
     chosen: Callable[[int], VectorIndex] = request.param
     return chosen
@@ -195,7 +195,7 @@ def test_the_graph_finds_what_the_exact_index_finds_under_any_filter(
 ) -> None:
     exact, graph, rows = large
     among = None if every == 1 else np.arange(1, 4_000, every)
-    found = 0
+    found = 0.0
     for query in rows[:100]:
         true, near = exact.search(query, 10, among=among), graph.search(query, 10, among=among)
         assert near.complete

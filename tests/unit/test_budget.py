@@ -23,7 +23,7 @@ def _finding(key: str = "a", strength: float = 2.6, customers: int = 7, kind: st
 
 def test_the_strongest_findings_spend_the_budget_and_the_rest_is_watched() -> None:
     findings = [_finding(str(i), strength) for i, strength in enumerate([2.0, 2.9, 2.5, 2.7])]
-    spent = spend(findings, opened_this_week=0, per_week=2, active_topics=100)
+    spent = spend(findings, opened=0, weeks=1.0, per_week=2, active_topics=100)
     assert [(f.strength, tier) for f, tier in spent] == [
         (2.9, Tier.ALERT), (2.7, Tier.ALERT), (2.5, Tier.WATCH), (2.0, Tier.WATCH),
     ]  # fmt: skip
@@ -31,16 +31,16 @@ def test_the_strongest_findings_spend_the_budget_and_the_rest_is_watched() -> No
 
 def test_the_bar_rises_as_the_week_is_spent_so_the_last_alert_is_kept_for_something_strong() -> None:
     finding = _finding(strength=1.6)
-    assert spend([finding], opened_this_week=0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
-    assert spend([finding], opened_this_week=4, per_week=5, active_topics=100)[0][1] is Tier.WATCH
+    assert spend([finding], opened=0, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+    assert spend([finding], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.WATCH
     strong = _finding(strength=2.1)
-    assert spend([strong], opened_this_week=4, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+    assert spend([strong], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
 
 
 def test_high_severity_passes_a_spent_budget() -> None:
     finding = _finding(strength=6.0)
     assert severity(finding, threshold(100, 5)) == "high"
-    assert spend([finding], opened_this_week=9, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+    assert spend([finding], opened=9, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
 
 
 def test_many_customers_alone_do_not_make_a_weak_finding_severe() -> None:
@@ -51,7 +51,7 @@ def test_many_customers_alone_do_not_make_a_weak_finding_severe() -> None:
 def test_equal_strength_is_ranked_by_customers_whatever_the_order() -> None:
     few, many = _finding("a", customers=3), _finding("b", customers=9)
     for order in ([few, many], [many, few]):
-        spent = spend(order, opened_this_week=0, per_week=1, active_topics=100)
+        spent = spend(order, opened=0, weeks=1.0, per_week=1, active_topics=100)
         assert [f.topic.key for f, _ in spent] == ["b", "a"]
 
 
