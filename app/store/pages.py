@@ -151,7 +151,9 @@ def likeness(session: Session, pattern_id: str) -> list[tuple[str, float]]:
     row = session.get(PatternRow, pattern_id)
     if row is None:
         raise NotFound(f"there is no pattern {pattern_id}")
-    newest = select(_K.id).where(_K.pattern_id == pattern_id).order_by(_K.created_at.desc(), _K.id).limit(READ)
+    newest = (
+        select(_K.id).where(_K.pattern_id == pattern_id).order_by(_K.created_at.desc(), _K.id).limit(READ)
+    )
     ids = list(session.scalars(newest))
     vectors: dict[str, bytes] = {}
     for some in chunks(ids):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
-from app.domain import Alert, Change, Pattern, Release, Tier
+from app.domain import Alert, Change, Pattern, Placement, Release, Ticket, Tier
 from app.errors import Invalid
 from app.pipeline import detect, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
@@ -35,6 +35,8 @@ TITLES = {
     "all": "All",
 }
 SPARK_DAYS = 14
+CHART_DAYS = 63
+EVIDENCE = 50  # newest tickets shown of an alert
 BASELINE_DAYS = 28
 SNOOZES = {"1": "until tomorrow", "3": "for 3 days", "7": "for a week", "30": "for 30 days"}
 REASONS = {
@@ -68,6 +70,11 @@ class Row:
         return int(self.alert.finding.get("counted", self.alert.finding.get("customers", 0)))
 
     @property
+    def times(self) -> str:
+        """Customers, each once a day, over those expected."""
+        return shown.ratio(self.counted, float(self.alert.finding.get("expected", 0.0)))
+
+    @property
     def is_notice(self) -> bool:
         return self.alert.kind in detect.NOTICES
 
@@ -76,6 +83,14 @@ def title(name: str, signature: str) -> str:
     """A pattern's name without the signature that stands before it as a chip."""
     rest = name.removeprefix(signature).lstrip(" ·,:") if signature else name
     return rest[:1].upper() + rest[1:] if rest else name
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One ticket behind a number and why it is where it is."""
+
+    ticket: Ticket
+    why: Placement | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +137,10 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
     wanted = {n: v for n in pages.FILTERS if (v := request.query_params.get(n, "").strip())}
     traffic: Traffic = request.app.state.traffic
     now = run.now()
+    values: dict[str, Any]
     with run.store.read() as session:
         found = pages.inbox(session, tab, wanted, at=now, cursor=cursor or None)
-        rows = _rows(session, traffic, found.items)
+        rows = _rows(session, traffic, found.items if cursor else _worst_first(found.items))
         marks = _marks(releases.between(session, now - timedelta(days=SPARK_DAYS), now), run)
         values = {
             "counts": pages.tab_counts(session, wanted, at=now),
@@ -147,6 +163,11 @@ def _rows(session: Session, traffic: Traffic, found: Sequence[Alert]) -> list[Ro
     return [
         Row(a, named.get(a.pattern_id or ""), products.get(a.id, ""), courses.get(a.topic.id)) for a in found
     ]
+
+
+def _worst_first(found: Sequence[Alert]) -> list[Alert]:
+    """Open alerts by severity, the newest first among equals; closed ones after them as they come."""
+    return sorted(found, key=lambda a: 9 if a.resolved_at else shown.SEVERITIES.index(a.severity))
 
 
 def _marks(found: Sequence[Release], run: Runtime) -> dict[str, list[Mark]]:
@@ -212,14 +233,22 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         if found.pattern_id:
             return RedirectResponse(f"/patterns/{patterns.heir(session, found.pattern_id)}", 303)
         traffic: Traffic = request.app.state.traffic
-        course = traffic.courses(session, [found.topic], days=60).get(found.topic.id)
-        evidence = tickets.by_ids(session, found.ticket_ids[:200])
+        course = traffic.courses(session, [found.topic], days=CHART_DAYS).get(found.topic.id)
+        held = tickets.by_ids(session, found.ticket_ids).values()
+        newest = sorted(held, key=lambda t: (t.created_at, t.id), reverse=True)[:EVIDENCE]
+        reasons = patterns.placements(session, [t.id for t in newest])
         row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course)
         now = run.now()
-        marks = _marks(releases.between(session, now - timedelta(days=60), now), run)
-    newest = sorted(evidence.values(), key=lambda t: (t.created_at, t.id), reverse=True)
+        marks = _marks(releases.between(session, now - timedelta(days=CHART_DAYS), now), run)
     return page(
-        request, visitor, "alert.html", row=row, newest=newest, marks=marks, snoozes=SNOOZES, reasons=REASONS
+        request,
+        visitor,
+        "alert.html",
+        row=row,
+        newest=[Evidence(t, reasons.get(t.id)) for t in newest],
+        marks=marks,
+        snoozes=SNOOZES,
+        reasons=REASONS,
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -15,19 +15,19 @@ from sqlmodel import Session
 from app.detectors.releases import Outcome, Verdict, fix_verdict
 from app.detectors.sentence import verdict_sentence
 from app.detectors.thread import Thread
-from app.domain import Alert, Change, Pattern, Placement, Release, Ticket, TopicKind
+from app.domain import Alert, Change, Pattern, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
 from app.runtime import Runtime
 from app.store import alerts, events, pages, patterns, releases, tickets, topics
 from app.web.charts import Mark
 from app.web.guard import Reader, Run, Writer
-from app.web.inbox import REASONS, SNOOZES, title
+from app.web.inbox import REASONS, SNOOZES, Evidence, title
 from app.web.render import PageRoute, done, page
 from app.web.traffic import Traffic
 
 router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)
-CHART_DAYS = 63
+CHARTS_DAYS = (35, 63, 91)  # the shortest one that shows a fortnight before the pattern began
 NARROW_DAYS = 28
 EVIDENCE = 25
 CUSTOMERS = 10
@@ -69,14 +69,6 @@ class Judged:
         return words.get(self.verdict.outcome, "Too little data") if self.verdict else "Too little data"
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """One member ticket and why it belongs."""
-
-    ticket: Ticket
-    why: Placement | None
-
-
 @router.get("/{id_}")
 def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = "") -> Response:
     """The page; a merged pattern answers 308 to its heir."""
@@ -96,13 +88,14 @@ def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = ""
 
 def _read(
     session: Session, run: Runtime, traffic: Traffic, pattern: Pattern, cursor: str | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Everything the template shows that is in the store; as many queries for three tickets as for thousands."""
     now, topic_id = run.now(), topics.topic_id(TopicKind.PATTERN, pattern.id)
+    days = _span(pattern, now)
     about = alerts.of_patterns(session, [pattern.id]).get(pattern.id, [])
     products = pages.values_of(session, pattern.id, "product")
     fixes = releases.of_pattern(session, pattern.id)
-    topic = topics.by_ids(session, [topic_id])
+    topic = topics.by_ids(session, [topic_id]).get(topic_id)
     found = tickets.search(session, {"pattern": pattern.id}, cursor=cursor, limit=EVIDENCE)
     likeness = pages.likeness(session, pattern.id)
     examples = _examples(session, found.items, likeness)
@@ -112,8 +105,8 @@ def _read(
         "standing": [a for a in about if a.resolved_at is None],
         "past": [a for a in about if a.resolved_at is not None],
         "products": products,
-        "course": traffic.courses(session, list(topic.values()), days=CHART_DAYS).get(topic_id),
-        "marks": _marks(session, run, now, products, fixes, about),
+        "course": traffic.courses(session, [topic] if topic else [], days=days).get(topic_id),
+        "marks": _marks(session, run, now - timedelta(days=days), products, fixes, about),
         "fixes": [_judged(session, run, traffic, fix, topic) for fix in reversed(fixes)],
         "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
         "examples": examples,
@@ -124,6 +117,11 @@ def _read(
         "candidates": [p for p in patterns.search(session, {}, limit=CANDIDATES).items if p.id != pattern.id],
         "lineage": patterns.by_ids(session, [pattern.split_from]) if pattern.split_from else {},
     }
+
+
+def _span(pattern: Pattern, now: datetime) -> int:
+    age = (now - pattern.first_at).days + 14
+    return next((days for days in CHARTS_DAYS if days >= age), CHARTS_DAYS[-1])
 
 
 def _examples(
@@ -141,7 +139,7 @@ def _examples(
 def _marks(
     session: Session,
     run: Runtime,
-    now: datetime,
+    since: datetime,
     products: Sequence[tuple[str, int]],
     fixes: Sequence[Release],
     about: Sequence[Alert],
@@ -149,9 +147,8 @@ def _marks(
     """Releases of the pattern's main product (or of no product), its own fixes, and when alerts opened."""
     zone = run.settings.zone
     main = products[0][0] if products else ""
-    since = now - timedelta(days=CHART_DAYS)
     near = [
-        r for r in releases.between(session, since, now)
+        r for r in releases.between(session, since, run.now())
         if r.kind is Change.RELEASE and r.product in ("", main)
     ]  # fmt: skip
     marks = [Mark(r.at.astimezone(zone).date(), "release", r.title.split(":")[0]) for r in near]
@@ -161,14 +158,11 @@ def _marks(
     ]
 
 
-def _judged(
-    session: Session, run: Runtime, traffic: Traffic, fix: Release, topic: Mapping[str, object]
-) -> Judged:
+def _judged(session: Session, run: Runtime, traffic: Traffic, fix: Release, topic: Topic | None) -> Judged:
     desk = traffic.desk(session)
-    found = topics.by_ids(session, list(topic))
-    if desk is None or not found:
+    if desk is None or topic is None:
         return Judged(fix, None, "There is no ticket yet to judge it by.")
-    series = traffic.series(session, next(iter(found.values())))
+    series = traffic.series(session, topic)
     verdict = fix_verdict(series, desk, fix, run.now().timestamp())
     return Judged(fix, verdict, verdict_sentence(verdict, run.settings.time_zone))
 

@@ -116,5 +116,3 @@ def _missing(error: RequestValidationError) -> str:
 
 def failed(request: Request, status: int, title: str, detail: str) -> HTMLResponse:
     return page(request, None, "error.html", status=status, title=title, detail=detail)
-
-

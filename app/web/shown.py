@@ -60,6 +60,19 @@ EVENTS: Mapping[str, str] = {
 }
 
 
+RULES: Mapping[str, str] = {
+    "signature": "Carries the pattern's error signature",
+    "group": "Worded like the pattern's other tickets",
+    "founded": "One of the tickets the pattern was found by",
+    "alike among themselves": "One of the tickets the pattern was found by, at night",
+    "two halves": "Came with the half that was split off",
+    "the same problem": "Came with a pattern that was the same problem",
+    "fits better": "Moved here at night: fits better than where it was",
+    "fits": "Joined at night, when the day's tickets were looked at together",
+    "person": "Put here by hand",
+}
+
+
 class Words:
     """The filters of the templates, for one business time zone."""
 
@@ -117,27 +130,23 @@ def ratio(observed: float, expected: float) -> str:
 
 
 def chance(strength: float) -> str:
-    """How often chance alone does this to one topic."""
+    """How often chance alone does this to one topic: "1 in 40 weeks"."""
     weeks = chance_weeks(strength)
-    if weeks < 2:
-        return "about every week"
     if weeks > MOST_WEEKS:
-        return "less than once in 1,000 weeks"
-    return f"once in about {weeks:.0f} weeks"
+        return f"< 1 in {MOST_WEEKS:,.0f} weeks"
+    return "every week" if weeks < 2 else f"1 in {weeks:.0f} weeks"
+
+
+def compact(text: str) -> str:
+    """Ticket text without its blank lines."""
+    return "\n".join(line for line in text.splitlines() if line.strip())
 
 
 def reason(why: Placement | None) -> str:
     """Why a ticket is in its pattern, in words."""
     if why is None:
         return "placed before reasons were kept"
-    by_rule = {
-        "signature": "carries the pattern's error signature",
-        "group": "worded like the pattern's other tickets",
-        "founded": "one of the tickets the pattern was found by",
-        "consolidated": "joined when the day's tickets were looked at together",
-        "person": "put here by hand",
-    }
-    return by_rule.get(why.rule, why.rule)
+    return next((text for rule, text in RULES.items() if why.rule.startswith(rule)), why.rule)
 
 
 def event(of: Event) -> str:
@@ -161,10 +170,10 @@ def detail(of: Event) -> str:
 
 
 def _word(value: object) -> str:
-    return STATES[PatternState(value)] if value in set(PatternState) else str(value)
+    return next((text for name, text in STATES.items() if name == value), str(value))
 
 
 FILTERS = {
     "kind": kind, "state": state, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
-    "detail": detail, "amount": amount, "plural": plural,
+    "detail": detail, "compact": compact, "amount": amount, "plural": plural,
 }  # fmt: skip
