@@ -37,8 +37,8 @@ Host = Annotated[str | None, typer.Option(help="address to listen on")]
 def main() -> None:
     """Run a command; an expected error is one line and exit code 1, an interrupt is 130."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for talkative in ("alembic", "apscheduler", "httpx"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         app()
     except ForeshockError as error:

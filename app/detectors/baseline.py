@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.detectors.calendar import DAY_S, BusinessClock, Flags, Floats, Ints
+from app.detectors.calendar import BLOCKS, DAY_S, BusinessClock, Flags, Floats, Ints
 from app.domain import Series
 
 HISTORY_DAYS = 182  # older sightings no longer weigh anything
@@ -22,6 +22,8 @@ FORECAST_HALF_LIFE_DAYS = 42.0
 MEMORY_HALF_LIFE_DAYS = 42.0
 PRIOR_WEIGHT = 0.35  # customers' worth of prior; small, as the population of rates is heavy-tailed
 PRIOR_PER_DAY = 0.05  # customers a day of a topic we know nothing of
+DAY_NOISE = 0.12  # usual coefficient of variation of a topic's day beyond chance
+NOISE_WEIGHT = 2000.0  # information (inverse variance) of that prior
 BLOCK_WEIGHT = 8.0  # pseudo-customers pulling a block's share to the topic's own
 GAP_CUSTOMERS = 12.0  # a silence is a gap once this many customers were due in it
 Span = tuple[float, float]  # (begin, end] in Unix seconds
@@ -67,20 +69,27 @@ class Counted:
         return cls(topic[first], at[first], slot[first], live[first])
 
 
-def _so_far(opened: Flags, wanted: Flags) -> Ints:
-    """(m + 1, 2) running count of the `wanted` rows per block: closed hours, open hours."""
-    running = np.zeros((len(opened) + 1, 2), np.int64)
-    np.cumsum(~opened & wanted, out=running[1:, 0])
-    np.cumsum(opened & wanted, out=running[1:, 1])
-    return running
+def _so_far(block: Ints, wanted: Flags) -> Ints:
+    """(m + 1, BLOCKS) running count of the `wanted` rows per clock block."""
+    running = np.zeros((len(block) + 1, BLOCKS), np.int64)
+    running[1:][wanted, block[wanted]] = 1
+    return np.cumsum(running, axis=0)
+
+
+def _by_block(values: Floats, block: Ints) -> Floats:
+    """`values` (n,) spread over (n, BLOCKS) columns, each into its block's."""
+    spread = np.zeros((len(values), BLOCKS))
+    spread[np.arange(len(values)), block] = values
+    return spread
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The whole desk's traffic, prepared: per day and block, forecast per clock hour, exact in windows.
 
-    `volume` (D, 2) customers per day and block (0 closed, 1 open); `edges` (24 D + 1,) Unix seconds of the
-    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, 2) the forecast summed up per block.
+    `volume` (D, BLOCKS) customers per day and clock block; `edges` (24 D + 1,) Unix seconds of the
+    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, BLOCKS) the
+    forecast summed up per block.
     """
 
     clock: BusinessClock
@@ -154,25 +163,23 @@ class Desk:
         hourly: NDArray[Any],
         forecast: Floats,
     ) -> Desk:
-        opened = clock.is_open(np.arange(24 * first_day, 24 * (first_day + len(hourly))))
+        block = clock.blocks(np.arange(24 * first_day, 24 * (first_day + len(hourly))))
         exposure = forecast.ravel() * _kept_share(edges, voids)
-        ahead = np.zeros((len(exposure) + 1, 2))
-        ahead[1:, 0] = np.cumsum(np.where(opened, 0.0, exposure))
-        ahead[1:, 1] = np.cumsum(np.where(opened, exposure, 0.0))
-        open_by_day = (hourly * opened.reshape(hourly.shape)).sum(1)
-        is_open = clock.is_open(counted.slot)
+        ahead = np.zeros((len(exposure) + 1, BLOCKS))
+        np.cumsum(_by_block(exposure, block), axis=0, out=ahead[1:])
+        came = clock.blocks(counted.slot)
         return cls(
             clock=clock,
             first_day=first_day,
             until=at,
             counted=counted,
-            volume=np.stack([hourly.sum(1) - open_by_day, open_by_day], axis=1).astype(float),
+            volume=_by_block(hourly.ravel().astype(float), block).reshape(-1, 24, BLOCKS).sum(1),
             edges=edges,
             hourly=hourly.astype(float),
             forecast=forecast,
             ahead=ahead,
-            so_far=_so_far(is_open, np.ones_like(is_open)),
-            live_so_far=_so_far(is_open, counted.live),
+            so_far=_so_far(came, np.ones(len(came), bool)),
+            live_so_far=_so_far(came, counted.live),
             voids=voids,
             gaps=_gaps(edges, hourly.ravel(), exposure, at),
         )
@@ -190,15 +197,18 @@ class Desk:
         return (at - float(self.counted.at[0])) / DAY_S if len(self.counted.at) else 0.0
 
     def forecast_between(self, begin: Floats, end: Floats) -> Floats:
-        """(k, 2) customers forecast per block in each (begin, end]."""
-        blocks = (self.ahead[:, 0], self.ahead[:, 1])
-        return np.stack(
-            [np.interp(end, self.edges, ahead) - np.interp(begin, self.edges, ahead) for ahead in blocks],
-            axis=1,
-        )
+        """(k, BLOCKS) customers forecast per block in each (begin, end]."""
+        return self._ahead_at(end) - self._ahead_at(begin)
+
+    def _ahead_at(self, at: Floats) -> Floats:
+        """(k, BLOCKS) the forecast summed from the first day up to `at`, linear within an hour."""
+        slot = np.clip(np.searchsorted(self.edges, at, side="right") - 1, 0, len(self.edges) - 2)
+        length = np.maximum(self.edges[slot + 1] - self.edges[slot], 1e-9)
+        part = np.clip((at - self.edges[slot]) / length, 0.0, 1.0)
+        return np.asarray(self.ahead[slot] + part[:, None] * (self.ahead[slot + 1] - self.ahead[slot]))
 
     def between(self, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(k, 2) customers that really came per block in each (begin, end]; only live ones when asked."""
+        """(k, BLOCKS) customers that came per block in each (begin, end]; only live ones when asked."""
         so_far = self.live_so_far if live else self.so_far
         low, high = (np.searchsorted(self.counted.at, mark, side="right") for mark in (begin, end))
         return np.asarray(so_far[high] - so_far[low], float)
@@ -275,8 +285,8 @@ def _gaps(edges: Floats, hourly: NDArray[Any], exposure: Floats, at: float) -> t
 class Ledger:
     """Several topics' counted customers, laid out for vectorised look-ups.
 
-    `key` (m,) int64 sorts by topic, then time; `so_far` (m + 1, 2) customers before each row per block,
-    `live_so_far` the live ones; `daily` (n, D, 2) customers per topic, day and block; `born` (n,) Unix
+    `key` (m,) int64 sorts by topic, then time; `so_far` (m + 1, BLOCKS) customers before each row per block,
+    `live_so_far` the live ones; `daily` (n, D, BLOCKS) customers per topic, day and block; `born` (n,) Unix
     seconds of each topic's first sighting.
     """
 
@@ -292,21 +302,21 @@ class Ledger:
         counted = Counted.of(
             [_between(s, float(desk.edges[0]), float(desk.edges[-1])) for s in topics], desk.clock, desk.voids
         )
-        opened = desk.clock.is_open(counted.slot)
+        block = desk.clock.blocks(counted.slot)
         n, days = len(topics), desk.days
         day = np.clip(counted.slot // 24 - desk.first_day, 0, days - 1)
-        cell = (counted.topic * days + day) * 2 + opened
-        daily = np.bincount(cell, minlength=n * days * 2).reshape(n, days, 2)
+        cell = (counted.topic * days + day) * BLOCKS + block
+        daily = np.bincount(cell, minlength=n * days * BLOCKS).reshape(n, days, BLOCKS)
         return cls(
             _key(counted.topic, counted.at),
-            _so_far(opened, np.ones_like(opened)),
-            _so_far(opened, counted.live),
+            _so_far(block, np.ones(len(block), bool)),
+            _so_far(block, counted.live),
             daily.astype(np.float32),
             np.array([s.at[0] if len(s.at) else np.inf for s in topics]),
         )
 
     def between(self, rows: Ints, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(n, k, 2) customers of each of `rows` per block in each (begin, end] (k,); live ones when asked."""
+        """(n, k, BLOCKS) customers of each of `rows` per block in each (begin, end]; live ones when asked."""
         so_far = self.live_so_far if live else self.so_far
         return np.asarray(so_far[self._rank(rows, end)] - so_far[self._rank(rows, begin)], float)
 
@@ -330,41 +340,58 @@ def _key(topic: Ints, at: Floats) -> Ints:
 class Share:
     """What each of n topics is expected to be of the desk, as known at each of k window starts.
 
-    `evidence` (n, k) decayed customers credited; `overall` (n, k) and `by_block` (n, k, 2) shares.
+    `overall` (n, k) and `by_block` (n, k, BLOCKS) shares; `worth` (n, k) how many customers' evidence they
+    rest on (the decayed count over its design effect); `age_weeks` (k,) the evidence's mean age; `day_noise`
+    (n,) the squared coefficient of variation of the topic's days beyond chance.
     """
 
-    evidence: Floats
     overall: Floats
     by_block: Floats
+    worth: Floats
+    age_weeks: Floats
+    day_noise: Floats
 
 
-def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> Floats:
-    """(n, D, 2) what each day adds to a topic's baseline: outbreak days teach (almost) nothing.
+def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> tuple[Floats, Floats]:
+    """What each day adds to a topic's baseline, and what it was expected to: (n, D, BLOCKS) and (n, D).
 
     One-sided Huber-like winsorising, iterated from the raw mean downwards: a level that has held for much
-    of the memory is the level, a burst is not. The old level never locks a new one out.
+    of the memory is the level; a burst is not, and teaches (almost) nothing. A new level is never locked
+    out. A desk of ten days has nothing to judge by: all is credited.
     """
-    if age_days <= 10:
-        return daily
     total = daily.sum(2)
-    traffic = volume.sum(1)
-    weight = 2.0 ** (-np.arange(len(traffic), 0, -1) / 42.0)
-    exposure = float(weight @ traffic) + 1e-9
-    credited = total
+    weight = 2.0 ** (-np.arange(len(volume), 0, -1) / MEMORY_HALF_LIFE_DAYS)
+    exposure = np.maximum(np.einsum("d,db->b", weight, volume), 1e-9)
+    kept = np.ones_like(total)
     for _ in range(3):
-        share = (credited @ weight) / exposure
-        mean = share[:, None] * traffic
+        share = np.einsum("nd,ndb->nb", weight * kept, daily) / exposure
+        mean = np.einsum("nb,db->nd", share, volume)
+        if age_days <= 10:
+            break
         sd = np.sqrt(mean + (0.2 * mean) ** 2)
-        capped = np.minimum(total, mean + 2.33 * sd + 1.0)
-        credited = np.where(total > mean + 3.5 * sd + 2.0, mean, capped)
-    return np.asarray(daily * (credited / np.maximum(total, 1.0))[:, :, None])
+        credited = np.where(total > mean + 3.5 * sd + 2.0, mean, np.minimum(total, mean + 2.33 * sd + 1.0))
+        kept = credited / np.maximum(total, 1.0)
+    return daily * kept[:, :, None], mean
+
+
+def day_noise(credited: Floats, mean: Floats) -> Floats:
+    """(n,) squared coefficient of variation of each topic's days beyond chance, by moments.
+
+    Drawn to the usual one, by as much as the topic's own estimate is worth.
+    """
+    information = (mean**2).sum(1) ** 2 / np.maximum((2.0 * mean**2 + mean).sum(1), 1e-9)
+    own = ((credited - mean) ** 2 - mean).sum(1) / np.maximum((mean**2).sum(1), 1e-9)
+    pooled = (NOISE_WEIGHT * DAY_NOISE**2 + information * own) / (NOISE_WEIGHT + information)
+    return np.asarray(np.clip(pooled, (DAY_NOISE / 3.0) ** 2, (DAY_NOISE * 3.0) ** 2))
 
 
 def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) -> Share:
     """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own."""
     today = desk.day_index(at)
     volume = desk.volume[:today]
-    credited = credited_days(ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at))
+    credited, mean = credited_days(
+        ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at)
+    )
     midnights = desk.edges[::24]
     day = np.maximum(np.searchsorted(midnights[:-1], starts, side="right") - 1, 0)
     age_days = np.subtract.outer(starts, midnights[1 : today + 1]) / DAY_S + 0.5
@@ -372,17 +399,26 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     weight = np.where(closed, 2.0 ** (-age_days / MEMORY_HALF_LIFE_DAYS), 0.0)
     exposure = np.einsum("kd,db->kb", weight, volume)
     evidence = np.einsum("kd,ndb->nkb", weight, credited)
-    usual_day = exposure.sum(1) / np.maximum(weight.sum(1), 1e-9)
+    days = np.maximum(weight.sum(1), 1e-9)
+    usual_day = exposure.sum(1) / days
     # The hours of the day before the window, at full weight, credited up to what a usual day could bring.
     exposure = exposure + desk.between(midnights[day], starts)
     begun = ledger.between(rows, midnights[day], starts)
-    usual = evidence.sum(2) / np.maximum(weight.sum(1), 1e-9)
-    begun *= np.minimum(1.0, (usual + 2.33 * np.sqrt(usual) + 1.0) / np.maximum(begun.sum(2), 1.0))[
-        :, :, None
-    ]
+    usual = evidence.sum(2) / days
+    cap = usual + 2.33 * np.sqrt(usual) + 1.0
+    begun *= np.minimum(1.0, cap / np.maximum(begun.sum(2), 1.0))[:, :, None]
+    spread = np.einsum("kd,nd->nk", weight**2, credited.sum(2)) + begun.sum(2)
     evidence = evidence + begun
     a, b = evidence.sum(2), exposure.sum(1)
     prior = PRIOR_WEIGHT * np.maximum(usual_day, 1.0) / PRIOR_PER_DAY
     overall = (a + PRIOR_WEIGHT) / (b + prior / (1.0 + a / 2.0))
     by_block = (evidence + BLOCK_WEIGHT) / (exposure + BLOCK_WEIGHT / overall[:, :, None])
-    return Share(a, overall, by_block)
+    # Shrunken blocks need not add up to the whole; a long window must not inherit the difference.
+    by_block *= (overall * b / np.maximum((by_block * exposure).sum(2), 1e-9))[:, :, None]
+    return Share(
+        worth=a**2 / np.maximum(spread, 1e-9),
+        overall=overall,
+        by_block=by_block,
+        age_weeks=(weight * age_days).sum(1) / days / 7.0,
+        day_noise=day_noise(credited.sum(2), mean),
+    )

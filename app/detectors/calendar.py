@@ -1,4 +1,4 @@
-"""The business clock: which local day, clock hour and block (opening hours or not) an instant lies in.
+"""The business clock: which local day, clock hour and block of the week an instant lies in.
 
 Everything is counted on local clock hours, numbered without gaps: slot = 24 x the date's ordinal + the
 hour on the wall. When clocks go forward one slot has no length, when they go back one is two hours
@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+_BLOCK_OF = np.repeat([0, 1, 0, 0], [8, 10, 6, 24])
+"""Weekday night, morning, afternoon, evening; weekend night, day, evening: (48,) hour to block."""
+BLOCKS = 2
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
@@ -48,11 +52,9 @@ def _edges(zone: str, first_year: int, last_year: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class BusinessClock:
-    """One time zone per installation; opening hours are Monday to Friday, `opens` to `closes` local time."""
+    """One time zone per installation decides where days, hours and clock blocks begin."""
 
     zone: str = "UTC"
-    opens: int = 8
-    closes: int = 18
 
     def slots(self, at: Floats) -> Ints:
         """The clock-hour slot each of `at` (n,) Unix seconds lies in."""
@@ -69,12 +71,11 @@ class BusinessClock:
         offset = 24 * date(first, 1, 1).toordinal()
         return edges[24 * first_day - offset : 24 * (last_day + 1) - offset + 1]
 
-    def is_open(self, slots: Ints) -> Flags:
-        """True where a slot lies in opening hours: the clock block it belongs to."""
+    def blocks(self, slots: Ints) -> Ints:
+        """The clock block (0 .. BLOCKS - 1) of each slot, by the hour on the wall."""
         day, hour = np.divmod(slots, 24)
         weekday = (day - 1) % 7  # ordinal 1 was a Monday
-        opened: Flags = (weekday < 5) & (hour >= self.opens) & (hour < self.closes)
-        return opened
+        return _BLOCK_OF[np.where(weekday < 5, hour, hour + 24)]
 
     def day(self, at: float) -> int:
         """The ordinal of the local date at Unix seconds `at`."""

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 VERSION = "1"
 
-WINDOW_PENALTY: dict[int, float] = {2: 1.75, 6: 1.9, 24: 1.75, 72: 1.4, 168: 1.4, 504: 0.95}
-"""Per window in hours: what to take off -log10 p so that all windows raise equally often by chance."""
+# Per window in hours: what to take off -log10 p so that all windows raise equally often by chance.
+WINDOW_PENALTY = {2: 1.75, 6: 1.65, 12: 1.6, 24: 1.4, 72: 1.2, 168: 0.9, 336: 0.6, 504: 0.7}
+BURN_PENALTY = -0.1  # what to take off log10 of the slow-burn evidence, for the same reason
+RELEASE_PENALTY = 1.0  # what to take off -log10 p of the window that begins at a release
 
-BURN_PENALTY = 1.5
-"""What to take off log10 of the slow-burn evidence, for the same reason."""
-
-RELEASE_PENALTY = 1.0
-"""What to take off -log10 p of the window that begins at a release."""
-
-SCALE: tuple[tuple[float, float], ...] = ((0.0, -0.78), (6.0, 5.22))
-"""Best window's score against strength, -log10 false episodes per topic-week; linear between and beyond."""
+# Best score against strength, -log10 false episodes per topic-week; linear between and beyond.
+SCALE = ((0.0, -0.78), (6.0, 5.22))

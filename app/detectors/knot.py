@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betainc
 
 from app.detectors.lexical import (
     DocumentCounts,
@@ -90,19 +91,25 @@ class Settings:
     words: float = 0.5
     signatures: float = 0.5
     history: float = 0.07  # similarity a triple must gain per e-fold of earlier customers like it
-    start: float = 1.05  # first threshold; the dial stays within start - down and start + up
-    step: float = 0.003
-    down: float = 0.25
+    start: float = 0.87  # first threshold at 3 calls per 1,000 tickets
+    slope: float = 0.11  # by which a budget twice as large lowers it
+    step: float = 0.01  # of the dial, per call
+    down: float = 0.25  # the dial stays so near its first threshold
     up: float = 0.35
 
     @property
+    def first(self) -> float:
+        """The threshold a new desk begins with."""
+        return self.start - self.slope * math.log2(self.per_1000 / 3)
+
+    @property
     def lowest(self) -> float:
-        return self.start - self.down
+        return self.first - self.down
 
     def turned(self, threshold: float, *, called: bool) -> float:
         """The threshold after one more ticket: rises with every call, sinks slowly without."""
         moved = threshold + self.step * (called - self.per_1000 / 1000)
-        return min(max(moved, self.lowest), self.start + self.up)
+        return min(max(moved, self.lowest), self.first + self.up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +188,7 @@ class Neighbourhood:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self.threshold = self.settings.start
+        self.threshold = self.settings.first
         self._fields = {
             "words": _Field(),
             "codes": _Field(limit=10, limit_share=0.01),
@@ -457,3 +464,18 @@ def strength(knot: Knot, *, tickets_per_week: float, topics: int) -> float:
     """
     false_per_week = knot.false_per_1000 * tickets_per_week / 1000
     return -math.log10(max(false_per_week, 1e-12) / max(1, topics))
+
+
+def surprise(customers: int, *, history: int, weeks: float) -> float:
+    """-log10 of how often chance brings so many alike customers in one week, given those before.
+
+    `history` customers said the same in the `weeks` before it. The predictive distribution of a Poisson
+    count whose rate has a Gamma posterior is negative binomial; the prior weighs a third of a customer,
+    like the scan's.
+    """
+    shape, rate = history + PRIOR_CUSTOMERS, max(weeks, 1.0)
+    return -math.log10(max(float(betainc(customers, shape, 1.0 / (1.0 + rate))), 1e-300)) - LOOKS
+
+
+PRIOR_CUSTOMERS = 0.35
+LOOKS = 1.75  # log10 of the looks a week takes: the penalty of the scan's shortest window

@@ -19,7 +19,9 @@ LEAST_SHARE = 0.2  # phrases fewer members say are dropped
 PHRASES = 3
 BODY_CHARS = 200
 TITLE_CHARS = 70
+MOST_TITLE_WORDS = 12
 _WORD = re.compile(r"[^\W_](?:[\w.+#'’-]*[^\W_])?")
+_PREFIX = re.compile(r"(?i)^\s*(?:(?:re|fwd?|aw|wg|tr|rv)\s*:\s*)+")
 _MARK = re.compile(r"<[a-z][^<>\n]{0,40}>")
 _CLAUSE = re.compile(r"[.!?;:,()\[\]{}\"“”|\n<>]+(?:\s|$)|[\n<>|]")
 _WORDS = """
@@ -95,7 +97,7 @@ def name(members: Sequence[tuple[str, str]], *, signature: str, background: Back
     }
     chosen = _diverse(scores)
     shown = tuple(_form(written[phrase]) for phrase in chosen)
-    return Name(_title(signature, shown, members), shown)
+    return Name(_title(signature, shown, [subject for subject, _ in members], scores), shown)
 
 
 def _score(phrase: str, count: int, members: int, background: Background) -> float:
@@ -127,16 +129,39 @@ def _form(forms: Counter[str]) -> str:
     return min(forms, key=lambda f: (-forms[f], sum(map(str.isupper, f)), f))
 
 
-def _title(signature: str, phrases: Sequence[str], members: Sequence[tuple[str, str]]) -> str:
-    words = phrases[0] if phrases else ""
-    if len(phrases) > 1 and len(words.split()) == 1:
-        words = f"{words}, {phrases[1]}"
-    if not words and not signature:
-        words = next((s for s, _ in members if s.strip()), "Unnamed pattern")
+def _title(signature: str, shown: Sequence[str], subjects: Sequence[str], scores: dict[str, float]) -> str:
+    words = _best_subject(subjects, scores, without=signature) or (shown[0] if shown else "")
+    words = words or next((s for s in subjects if s.strip()), "" if signature else "Unnamed pattern")
     words = _shortened(words)
     if signature:
         return f"{signature} · {words}" if words else signature
     return words[:1].upper() + words[1:]
+
+
+def _best_subject(subjects: Sequence[str], scores: dict[str, float], *, without: str) -> str:
+    """The member's subject that says most of what the members share in the fewest words."""
+    best, most = "", 0.0
+    for subject in subjects:
+        text = _tidied(subject, without)
+        phrases = {phrase for phrase, _ in _spoken(text)}
+        words = len(_WORD.findall(text))
+        if not 2 <= words <= MOST_TITLE_WORDS:
+            continue
+        said = sum(scores.get(phrase, 0.0) for phrase in phrases) / (words + 2.0)
+        if said > most * (1.0 + 1e-9):
+            best, most = text, said
+    return best
+
+
+def _tidied(subject: str, without: str) -> str:
+    """A subject without marks, reply prefixes and the signature that stands before it anyway."""
+    text = _PREFIX.sub("", _MARK.sub("", subject))
+    if without:
+        text = re.sub(re.escape(without), "", text, flags=re.IGNORECASE)
+    text = re.sub(r"\s+", " ", text).strip(" \t.,:;!?-–—·…\"'()[]")
+    letters = [c for c in text if c.isalpha()]
+    shouted = len(letters) > 8 and sum(map(str.isupper, letters)) > 0.7 * len(letters)
+    return text.capitalize() if shouted else text
 
 
 def _shortened(words: str) -> str:

@@ -22,9 +22,8 @@ from app.domain import Change, Finding, Release, Series
 WINDOWS_H = tuple(calibration.WINDOW_PENALTY)
 MIN_CUSTOMERS = 3
 SHRINK = 60.0  # customers pulling the traffic factor to 1 on small desks
-DAY_NOISE = 0.10  # coefficient of variation of a topic's day
-DRIFT = 0.03  # slow drift of a topic's share
-SURGE_SPREAD = 0.3  # topics do not follow a surge equally
+DRIFT = 0.0375  # standard deviation of a week's step in a topic's log share
+SURGE_SPREAD = 0.25  # topics do not follow a surge equally
 YOUNG_DAYS = 3.0  # the first alerts of a new desk
 
 
@@ -65,13 +64,14 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
     as_forecast = (share.by_block * due).sum(2)
     # A floor for short windows protects topics with an odd clock profile.
     day = desk.forecast_between(np.array([at - DAY_S]), np.array([at]))[0]
-    floor = (share.by_block @ day) * np.where(hours < 24, hours / 80.0, 0.0)
+    floor = np.einsum("nkb,b->nk", share.by_block, day) * np.where(hours < 24, hours / 80.0, 0.0)
     mean = np.maximum(np.maximum(mean, floor), 1e-6)
     surge = mean / np.maximum(as_forecast, 1e-6)
+    weeks = hours / 168.0
     relative = (
-        1.0 / (share.evidence + PRIOR_WEIGHT)
-        + DAY_NOISE**2 / np.maximum(1.0, hours / 24.0)
-        + DRIFT**2 * (1.0 + hours / 168.0)
+        1.0 / (share.worth + PRIOR_WEIGHT)
+        + share.day_noise[:, None] / np.maximum(1.0, hours / 24.0)
+        + DRIFT**2 * (share.age_weeks + weeks) / 2.0
         + (SURGE_SPREAD * np.log(overall)) ** 2
     )
     return Counts(starts, own.sum(2), mean, mean + mean**2 * relative, surge)
@@ -95,12 +95,25 @@ def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     """Score every window of the topics `rows` of `ledger` at `at`."""
     seen = count(ledger, rows, desk, at, np.array(WINDOWS_H, float))
     birth = ledger.born[rows, None] > seen.starts  # the ticket that made the topic known is no evidence
-    penalty = np.array([calibration.WINDOW_PENALTY[w] for w in WINDOWS_H])
-    p = mid_p(seen.observed - birth, seen.mean, seen.variance)
-    score = -np.log10(np.maximum(p, 1e-300)) - penalty
-    score = np.where((seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at), score, -np.inf)
+    penalty = np.array(list(calibration.WINDOW_PENALTY.values()))
+    usable = (seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at) & lasting(ledger, rows, at, birth)
+    p = mid_p((seen.observed - birth)[usable], seen.mean[usable], seen.variance[usable])
+    score = np.full(usable.shape, -np.inf)
+    score[usable] = -np.log10(np.maximum(p, 1e-300))
+    score -= penalty
     best = score.argmax(1)
     return Look(seen, score, best, calibrated(score[np.arange(len(rows)), best]))
+
+
+def lasting(ledger: Ledger, rows: Ints, at: float, birth: Flags) -> Flags:
+    """(n, windows) whether a window of more than a week shows something that lasts.
+
+    It needs MIN_CUSTOMERS in its last third, or an old burst would come back with one stray ticket; and a
+    topic born inside it has no level of its own to have risen from.
+    """
+    hours = np.array(WINDOWS_H, float)
+    late = ledger.between(rows, at - hours / 3.0 * HOUR_S, np.full(len(hours), at), live=True).sum(2)
+    return np.asarray((hours <= 168) | ((late >= MIN_CUSTOMERS) & ~birth))
 
 
 def known_long_enough(desk: Desk, at: float) -> Flags:
@@ -213,10 +226,10 @@ def _kind(
 ) -> str:
     if release is not None:
         return "after_release"
-    if series.topic.id in returning:
-        return "recurrence"
     if series.at[0] > start:
         return "new"
+    if series.topic.id in returning and hours <= 72:
+        return "recurrence"
     if hours <= 24:
         return "spike"
     return "rising" if hours <= 72 else "sustained"

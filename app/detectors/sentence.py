@@ -29,6 +29,8 @@ def sentence(finding: Finding, zone: str) -> str:
             return _mass_event(finding, zone)
         case "one_customer":
             return _one_customer(finding, zone)
+        case "cluster":
+            return _cluster(finding, zone)
         case _:
             return _windowed(finding, zone, "")
 
@@ -124,6 +126,16 @@ def _mass_event(finding: Finding, zone: str) -> str:
         f"{topics} patterns jumped together in the hour before {clock(finding.at, zone)}: {counted(finding)} "
         f"where the whole queue was expected to bring {amount(finding.expected)}. This looks like an import "
         f"or a mail loop, so that hour raises no alerts."
+    )
+
+
+def _cluster(finding: Finding, zone: str) -> str:
+    before = max(int(finding.notes["history"]), int(finding.notes["earlier"]))
+    said = plural(before, "customer") if before else "no one"
+    return (
+        f"{counted(finding)} since {clock(finding.since, zone, near=finding.at)} describe what looks like one "
+        f"problem; {said} said the same in the {plural(round(float(finding.notes['weeks'])), 'week')} before; "
+        f"{_chance(finding)}."
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from app.detectors import calibration
 from app.detectors.baseline import Desk, Ledger
-from app.detectors.calendar import Floats, Ints
+from app.detectors.calendar import DAY_S, Floats, Ints
 from app.detectors.scan import (
     MIN_CUSTOMERS,
     YOUNG_DAYS,
@@ -29,6 +29,7 @@ from app.domain import Finding, Series
 
 BEGINNINGS_DAYS = (3, 5, 7, 9, 12, 15, 18, 21, 25, 30)
 RATIOS = (1.25, 1.4, 1.7, 2.0)
+LATELY_DAYS = 21.0
 MIN_EXPECTED = 4.0  # below it the scan's long windows are the better test
 
 
@@ -38,6 +39,12 @@ def log_likelihood_ratio(observed: Floats, mean: Floats, variance: Floats, ratio
     return np.asarray(
         observed * np.log(ratio) + (observed + size) * np.log((size + mean) / (size + ratio * mean))
     )
+
+
+def candidates(ledger: Ledger, rows: Ints, at: float) -> Ints:
+    """Those of `rows` with enough live customers lately for a slow burn to be told from chance."""
+    lately = ledger.between(rows, np.array([at - LATELY_DAYS * DAY_S]), np.array([at]), live=True)
+    return np.asarray(rows[lately.sum((1, 2)) >= 2.0 * MIN_EXPECTED])
 
 
 def evidence(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> tuple[Counts, Floats, Floats]:
@@ -63,13 +70,14 @@ def slow_burn(topics: Sequence[Series], desk: Desk, at: float) -> list[Finding]:
     if not topics:
         return []
     ledger = Ledger.build(topics, desk)
-    seen, each, score = evidence(ledger, np.arange(len(topics)), desk, at)
+    rows = candidates(ledger, np.arange(len(topics)), at)
+    seen, each, score = evidence(ledger, rows, desk, at)
     strength = calibrated(score)
     findings = []
     for i in np.flatnonzero(strength > 0).tolist():
-        series, k = topics[i], int(each[i].argmax())
-        rows = window(series, float(seen.starts[k]), at)
-        customers = len(np.unique(series.customer[rows]))
+        series, k = topics[rows[i]], int(each[i].argmax())
+        tickets = window(series, float(seen.starts[k]), at)
+        customers = len(np.unique(series.customer[tickets]))
         if customers < MIN_CUSTOMERS:
             continue
         findings.append(
@@ -79,12 +87,12 @@ def slow_burn(topics: Sequence[Series], desk: Desk, at: float) -> list[Finding]:
                 kind="sustained",
                 at=moment(at),
                 since=moment(float(seen.starts[k])),
-                tickets=len(rows),
+                tickets=len(tickets),
                 customers=customers,
                 expected=float(seen.mean[i, k]),
                 spread=float(np.sqrt(seen.variance[i, k])),
                 strength=float(strength[i]),
-                ticket_ids=tuple(series.ticket_ids[j] for j in rows),
+                ticket_ids=tuple(series.ticket_ids[j] for j in tickets),
                 notes=noted(seen, i, k, desk=desk, series=series, at=at, score=float(score[i])),
             )
         )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 
 from app.detectors.signature.extract import is_log_line, read_traces
 
 BODY_LIMIT = 600  # characters of the body that are embedded
 _READ_LIMIT = 12_000  # characters of the body looked at: cutting a trace shortens the text by far
 _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
-_INDENTED = re.compile(r"(?:^(?: {4}|\t)\S[^\n]*\n?){3,}", re.MULTILINE)
-_LINK = re.compile(r"(?i:https?|ftp)://[^\s<>\"')\]]+")
+_INDENTED = re.compile(r"(?:^(?: {4}|\t)[ \t]*+\S[^\n]*\n?){3,}", re.MULTILINE)
+_REPEATED = re.compile(r"(<(?:code|log|id|link)>)(?:\s*\1)+")
+_LINK = re.compile(r"(?i:https?|ftp)://[^\s<>\"')\]]+(?<![.,;:!?])")
 _ID = re.compile(
     r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"
     r"|\b0x[0-9a-fA-F]{9,16}\b"
@@ -21,7 +23,7 @@ _ID = re.compile(
 
 def embedding_text(subject: str, body: str) -> str:
     """Subject, line break, and the first 600 characters of the body without its machine-made parts."""
-    prose = without_code(body[:_READ_LIMIT]).strip()
+    prose = without_code(body[:_READ_LIMIT].replace("\r\n", "\n")).strip()
     if len(prose) > BODY_LIMIT:
         prose = prose[:BODY_LIMIT].rsplit(None, 1)[0]
     return f"{_ID.sub('<id>', subject.strip())}\n{prose}".strip()
@@ -30,36 +32,28 @@ def embedding_text(subject: str, body: str) -> str:
 def without_code(text: str) -> str:
     """The text with each trace, run of log lines, code block and id replaced by one short token.
 
-    >>> without_code("It fails.\\n2024-01-02 10:00:00 ERROR db: gone\\nPlease help")
-    'It fails.\\n<log>\\nPlease help'
+    A log line that stands alone is a quoted message, and stays.
+
+    >>> without_code("Fails:\\n10:00:00 ERROR db: gone\\n10:00:01 ERROR db: still gone\\nPlease help")
+    'Fails:\\n<log>\\nPlease help'
     """
     text = _logs_cut(_traces_cut(text))
     text = _INDENTED.sub("<code>\n", _FENCE.sub("<code>", text))
     text = _ID.sub("<id>", _LINK.sub("<link>", text))
-    return re.sub(r"\n\s*\n+", "\n", text)
+    return _REPEATED.sub(r"\1", re.sub(r"\n\s*\n+", "\n", text))
 
 
 def _traces_cut(text: str) -> str:
     lines = text.split("\n")
     for trace in reversed(read_traces(text)):
-        first = trace.first
-        if first and trace.exception and trace.exception in lines[first - 1]:
-            lines[first - 1] = _without_message(lines[first - 1], trace.exception)
-        lines[first : trace.last + 1] = [f"<stack {trace.exception}>" if trace.exception else "<stack>"]
-    return "\n".join(line for line in lines if line is not None)
-
-
-def _without_message(line: str, exception: str) -> str:
-    """The line that heads a trace, up to the exception's message: the message often holds values."""
-    before, _, after = line.partition(exception)
-    return f"{before}{exception}{after[:120]}"
+        token = f"<stack {trace.exception}>" if trace.exception else "<stack>"
+        lines[trace.first : trace.last + 1] = [token]
+    return "\n".join(lines)
 
 
 def _logs_cut(text: str) -> str:
     kept: list[str] = []
-    for line in text.split("\n"):
-        if not is_log_line(line):
-            kept.append(line)
-        elif not kept or kept[-1] != "<log>":
-            kept.append("<log>")
+    for is_log, lines in groupby(text.split("\n"), key=is_log_line):
+        run = list(lines)
+        kept += ["<log>"] if is_log and len(run) > 1 else run
     return "\n".join(kept)

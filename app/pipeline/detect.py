@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
@@ -169,25 +169,31 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
     if not homes:
         return None
     home = max(sorted(set(homes)), key=homes.count)
-    series = held.book.series(memory.topic_of(home))
-    weeks = max(tick.desk.age_days(tick.at.timestamp()) / 7.0, 1.0)
-    per_week = len(held.book.series(topics.topic_id(TopicKind.DESK, "desk")).at) / min(weeks, 28.0)
-    first = min((series.at[i] for i, t in enumerate(series.ticket_ids) if t in found.ticket_ids),
+    series = held.book.series(memory.topic_of(home), until=tick.at.timestamp())
+    mine = set(found.ticket_ids)
+    first = min((t for t, k in zip(series.at.tolist(), series.ticket_ids, strict=True) if k in mine),
                 default=found.at.timestamp())  # fmt: skip
+    earlier = len(set(series.customer[series.at < first].tolist()))
+    weeks = tick.desk.age_days(tick.at.timestamp()) / 7.0
+    desk = held.book.series(topics.topic_id(TopicKind.DESK, "desk"), since=tick.at.timestamp() - 28 * 86400)
+    strength = min(
+        knot.strength(found, tickets_per_week=len(desk.at) / min(max(weeks, 1.0), 4.0), topics=tick.active),
+        knot.surprise(found.customers, history=max(found.history, earlier), weeks=min(weeks, 25.0)),
+    )
     return Finding(
         topic=series.topic,
         rule="cluster",
         kind="cluster",
         at=tick.at,
-        since=datetime.fromtimestamp(float(first), tz=tick.at.tzinfo),
+        since=datetime.fromtimestamp(first, tz=UTC),
         tickets=len(found.ticket_ids),
         customers=found.customers,
         expected=0.0,
         spread=0.0,
-        strength=knot.strength(found, tickets_per_week=per_week, topics=tick.active),
+        strength=strength,
         ticket_ids=found.ticket_ids,
         notes={"mean": round(found.mean, 4), "history": found.history, "score": round(found.score, 4),
-               "zone": tick.desk.clock.zone},
+               "earlier": earlier, "weeks": round(min(weeks, 25.0), 1), "zone": tick.desk.clock.zone},
     )  # fmt: skip
 
 
@@ -226,7 +232,7 @@ def _act(
             raised.append(finding)
     ongoing = [a for a in standing if a.topic.id not in {f.topic.id for f in raised}]
     fresh = [f for f in by_topic.values() if _is_raised(f, tick) and not _was_judged(f, closed, tick.at)]
-    events_ = _one_per_event([*raised, *fresh], ongoing)
+    events_ = _one_per_event(held, [*raised, *fresh], ongoing)
     per_week = runtime.settings.alerts_per_week
     weeks = horizon_weeks(per_week)
     used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT)
@@ -235,6 +241,7 @@ def _act(
     tiers += [
         (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in events_ if f.kind in NOTICES
     ]
+    tiers = [(f, Tier.ALERT if _has_recovered(session, f) else tier) for f, tier in tiers]
     watched = {a.topic.id: a for a in standing if a.tier is Tier.WATCH}
     opened = []
     for finding, tier in tiers:
@@ -242,6 +249,15 @@ def _act(
         if alert_id and tier is Tier.ALERT:
             opened.append(alert_id)
     return opened
+
+
+def _has_recovered(session: Session, finding: Finding) -> bool:
+    """Whether the finding is about a pattern whose fix was verified: that is always worth an alert."""
+    return (
+        finding.topic.kind is TopicKind.PATTERN
+        and finding.kind not in NOTICES
+        and patterns.resolve(session, finding.topic.key).state is PatternState.RECOVERED
+    )
 
 
 def _is_raised(finding: Finding, tick: Tick) -> bool:
@@ -364,25 +380,28 @@ def _state(
         events.write(session, type_, pattern_id, data, at=at)
 
 
-def _one_per_event(findings: Sequence[Finding], standing: Sequence[Alert]) -> list[Finding]:
+def _one_per_event(held: Memory, findings: Sequence[Finding], standing: Sequence[Alert]) -> list[Finding]:
     """Findings that share their tickets are one event: the most telling topic speaks, the others are members.
 
-    A broad topic (segment, desk) is dropped when narrower ones explain half of its excess.
+    A broad topic (segment, desk) is dropped when others explain half of its excess.
     """
     ranked = sorted(findings, key=lambda f: (PREFERRED[f.topic.kind], -f.strength, f.topic.id))
     leaders: list[Finding] = []
-    covered = [set(a.ticket_ids) for a in standing if a.topic.kind not in BROAD]
+    told = [(a.topic.kind, set(held.book.series(a.topic.id).ticket_ids)) for a in standing]
+    narrow = [ids for kind, ids in told if kind not in BROAD]
+    broad = [ids for kind, ids in told if kind in BROAD]
     for finding in ranked:
         own = set(finding.ticket_ids)
         if finding.kind in ("silent_feed", "mass_event"):
             leaders.append(finding)
         elif finding.topic.kind in BROAD:
-            told = set().union(*covered) & own
-            if len(told) < SAME_EVENT * max(1.0, len(own) - finding.expected):
+            explained = own.intersection(set().union(*narrow, *broad))
+            if len(explained) < SAME_EVENT * max(1.0, len(own) - finding.expected):
                 leaders.append(finding)
-        elif not _joins(finding, own, leaders) and not any(_same(own, c) for c in covered):
+                broad.append(own)
+        elif not _joins(finding, own, leaders) and not any(_same(own, ids) for ids in narrow):
             leaders.append(finding)
-            covered.append(own)
+            narrow.append(own)
     return leaders
 
 

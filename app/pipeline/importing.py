@@ -138,6 +138,12 @@ def _write_rejects(path: Path, rejected: Sequence[Rejected], *, resumed: bool) -
         raise Invalid(f"cannot write the rejects file {path}: {error.strerror}") from error
 
 
+def accept_all(runtime: Runtime, raws: Sequence[RawTicket], *, backfill: bool) -> None:
+    """Store tickets that are in memory already."""
+    for start in range(0, len(raws), CHUNK):
+        intake.accept(runtime, raws[start : start + CHUNK], source_kind="file", backfill=backfill)
+
+
 def digest_all(runtime: Runtime, *, progress: Progress = lambda _done, _all: None) -> int:
     """Digest everything that waits; how many tickets. Stops early when another process digests."""
     with runtime.store.read() as session:

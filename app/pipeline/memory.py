@@ -18,6 +18,7 @@ from app.detectors.grouping.engine import Grouping, Snapshot
 from app.detectors.grouping.locks import Edit, EditKind
 from app.detectors.grouping.state import Item, Member, Parameters, PatternRow
 from app.detectors.knot import Doc, Neighbourhood
+from app.detectors.knot import Settings as ScanSettings
 from app.detectors.label import Background
 from app.detectors.signature import error_lines, frames
 from app.domain import EPOCH, Sighting, Signature, Ticket, TopicKind
@@ -153,13 +154,13 @@ def items_of(runtime: Runtime, session: Session, found: Sequence[Ticket]) -> lis
 
 
 def _neighbourhood(runtime: Runtime, session: Session, state: dict[str, object] | None) -> Neighbourhood:
+    limits = ScanSettings(per_1000=runtime.settings.clusters_per_1000)
     if state is None:
-        return Neighbourhood()
-    probe = Neighbourhood().settings
+        return Neighbourhood(limits)
     newest = tickets.newest(session) or EPOCH
-    found = tickets.digested_since(session, newest - probe.memory - probe.window, runtime.embedder.model_id)
+    found = tickets.digested_since(session, newest - limits.memory - limits.window, runtime.embedder.model_id)
     docs = [doc(t, i) for t, i in zip(found, items_of(runtime, session, found), strict=True)]
-    return Neighbourhood.restore(sources.terms(session), state, docs)
+    return Neighbourhood.restore(sources.terms(session), state, docs, settings=limits)
 
 
 def doc(ticket: Ticket, item: Item) -> Doc:

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from app.detectors.baseline import Desk, Ledger, Span
 from app.detectors.calendar import BusinessClock
 from app.detectors.guards import mass_event
-from app.detectors.scan import look
+from app.detectors.scan import WINDOWS_H, calibrated, look
+from app.detectors.slowburn import candidates, evidence
 from app.domain import Series, Topic, TopicKind
 
 ROOT = Path(__file__).resolve().parents[2]
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
 CLOCK = BusinessClock("UTC")
-KEPT_OPEN = 0.5  # a topic at this strength is looked at again without a new ticket, as one with an alert is
+KEPT_OPEN = 0.8  # a topic of this score is looked at again without a new ticket, as one with an alert is
+NEVER = -9.0  # the score of a topic there is nothing to say of
 
 
 def simulator(path: Path) -> Any:
@@ -82,44 +84,68 @@ def _within(hours: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(3600.0 * (place + 1) / (np.repeat(size, size) + 1))
 
 
+def onsets(
+    strength: NDArray[np.float32], threshold: float, *, gap_h: int = 72
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(topic, hour) of every episode raised after the first hour: above, and not so for `gap_h` hours."""
+    topic, hour = np.nonzero(strength > threshold)
+    new = np.ones(len(topic), bool)
+    new[1:] = (topic[1:] != topic[:-1]) | (np.diff(hour) > gap_h)
+    new &= hour > 0
+    return topic[new], hour[new]
+
+
 @dataclass
 class Replay:
-    """Strengths [S, hours scored] by the production engine, and what it cost."""
+    """Strengths [S, hours scored] by the production engine, and what it cost in CPU seconds.
 
-    strength: NDArray[np.float64]
-    window: NDArray[np.int8]
+    Asked for details, `windows` [S, hours, windows] and `burn` [S, hours] hold the scores before the scale.
+    """
+
+    strength: NDArray[np.float32]
+    windows: NDArray[np.float32]
+    burn: NDArray[np.float32]
     voids: list[Span] = field(default_factory=list)
     seconds: float = 0.0
-    evaluated: int = 0
 
 
-def replay(view: Any) -> Replay:
+def replay(view: Any, *, detailed: bool = False) -> Replay:
     """Tick by tick over the scored hours: touched topics only, plus those that are strong already."""
     topics, whole = all_series(view.tickets, view.requesters)
     count, hours = view.tickets.shape
     scored = hours - view.eval_from
-    touched = view.tickets[:, view.eval_from :] > 0
     end = MONDAY + 3600.0 * hours
     desk = Desk.build(whole, CLOCK, end)
     ledger = Ledger.build(topics, desk)
-    result = Replay(np.full((count, scored), -9.0), np.full((count, scored), -1, np.int8))
-    last = np.full(count, -9.0)
+    width = len(WINDOWS_H) + 1
+    told = np.full((count, scored if detailed else 0, width), NEVER, np.float32)
+    result = Replay(np.full((count, scored), NEVER, np.float32), told[..., :-1], told[..., -1])
+    last = np.full((count, width), NEVER)
     for i in range(scored):
         at = MONDAY + 3600.0 * (view.eval_from + i + 1)
-        fresh = touched[:, i]
+        fresh = view.tickets[:, view.eval_from + i] > 0
         began = time.process_time()
         span = mass_event(ledger, np.flatnonzero(fresh), desk, at, active_topics=count)
         if span is not None:
             result.voids.append(span)
             desk = Desk.build(whole, CLOCK, end, voids=result.voids)
             ledger = Ledger.build(topics, desk)
-        rows = np.flatnonzero(fresh | (last > KEPT_OPEN))
-        if len(rows):
-            seen = look(ledger, rows, desk, at)
-            now = np.where(fresh[rows], seen.strength, np.minimum(seen.strength, last[rows]))
-            last[rows] = now
-            result.strength[rows, i] = now
-            result.window[rows, i] = seen.best
+        rows = np.flatnonzero(fresh | (last.max(1) > KEPT_OPEN))
+        found = scores(ledger, rows, desk, at)
+        now = np.where(fresh[rows, None], found, np.minimum(found, last[rows]))
+        last[rows] = now
+        result.strength[rows, i] = calibrated(now.max(1))
         result.seconds += time.process_time() - began
-        result.evaluated += len(rows)
+        if detailed:
+            told[rows, i] = now
     return result
+
+
+def scores(ledger: Ledger, rows: NDArray[np.int64], desk: Desk, at: float) -> NDArray[np.float64]:
+    """(n, windows + 1) score of every window, and of the slow burn last."""
+    found = np.full((len(rows), len(WINDOWS_H) + 1), NEVER)
+    if len(rows):
+        found[:, :-1] = np.maximum(look(ledger, rows, desk, at).score, NEVER)
+        slow = np.flatnonzero(np.isin(rows, candidates(ledger, rows, at)))
+        found[slow, -1] = np.maximum(evidence(ledger, rows[slow], desk, at)[2], NEVER)
+    return found

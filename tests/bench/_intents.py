@@ -1,10 +1,11 @@
 """A 60-day stream of support tickets made from a file of labelled intents.
 
-Columns needed: `body`, `label`. In-scope tickets are drawn from the intents with heavy-tailed sizes
-(log-normal, sigma 0.8); 30 % of the intents are born between day 10 and day 45, the others run from
-day 0. One-offs are out-of-scope queries, people's requests that belong to none of the file's intents
-and that nobody asked twice: each counts as an issue of its own. They come from the file itself where
-it has rows labelled `oos`, and from the `--one-offs` file otherwise, and make up 40 % of the stream.
+Columns needed: `body`, `label`. In-scope tickets are a random sample of the file's rows, so that issues
+are as large, relative to each other, as the file has them. 30 % of the intents are born between day 10
+and day 45 and arrive evenly from then on; the others do so from day 0. One-offs are out-of-scope
+queries, requests that belong to none of the file's intents: each counts as an issue of its own. They
+come from the file itself where it has rows labelled `oos`, and from the `--one-offs` file otherwise,
+and make up 40 % of the stream.
 """
 
 from __future__ import annotations
@@ -84,10 +85,6 @@ def _sample(
     intents: Labelled, in_scope: NDArray[np.int64], size: int, random: np.random.Generator
 ) -> tuple[list[int], dict[str, float]]:
     labels = sorted({intents.labels[row] for row in in_scope})
-    weights = dict(zip(labels, random.lognormal(0.0, 0.8, len(labels)), strict=True))
     emerging = random.permutation(labels)[: round(BORN * len(labels))]
     born = {str(label): float(random.uniform(10, 45)) for label in emerging}
-    each = np.array([weights[intents.labels[row]] for row in in_scope])
-    counts = {label: sum(intents.labels[row] == label for row in in_scope) for label in labels}
-    each /= np.array([counts[intents.labels[row]] for row in in_scope])
-    return random.choice(in_scope, size, replace=False, p=each / each.sum()).tolist(), born
+    return random.choice(in_scope, size, replace=False).tolist(), born

@@ -220,4 +220,249 @@ System.ArgumentNullException: Value cannot be null. Parameter name: key
     ("I'm abroad, flight LH-2044 on Friday, so answer by mail", ()),
 )  # fmt: skip
 
-TUNING: tuple[Text, ...] = ()
+TUNING: tuple[Text, ...] = (
+    # identity, databases
+    ("SSO broken for the Lyon office: AADSTS50105 the signed in user is not assigned to a role for the application", ("AADSTS50105",)),
+    ("AADSTS65001: The user or administrator has not consented. Then also AADSTS90094.", ("AADSTS65001", "AADSTS90094")),
+    ("AADSTS is what, please? My colleague mentioned it.", ()),
+    ("Import stops with ORA-00001: unique constraint (APP.PK_ORDERS) violated", ("ORA-00001",)),
+    ("java.sql.SQLException: ORA-12899: value too large for column \"APP\".\"CITY\" (actual: 41, maximum: 40)", ("ORA-12899", "SQLException")),
+    ("TNS-03505 failed to resolve name; tnsping works from my PC", ("TNS-03505",)),
+    ("the ora-600 internal error code is back, arguments: [kdsgrp1]", ("ORA-00600",)),
+    ("Flora-12 is the name of our test group", ()),
+    ("pg: ERROR: duplicate key value violates unique constraint, SQLSTATE: 23505", ("SQLSTATE 23505",)),
+    ("SQLSTATE[42S22]: Column not found: 1054 Unknown column 'plan'", ("SQLSTATE 42S22",)),
+    ("Msg 547, Level 16, State 0, Line 4. The DELETE statement conflicted with the REFERENCE constraint", ("Msg 547",)),
+    ("ERROR 1064 (42000) at line 12: You have an error in your SQL syntax", ("MySQL 1064",)),
+    ("SQL0204N  \"ACME.PRICES\" is an undefined name.  SQLSTATE=42704", ("SQL0204N", "SQLSTATE 42704")),
+    ("com.ibm.db2.jcc.am.SqlException: DB2 SQL Error: SQLCODE: -204", ("SQLCODE -204", "SqlException")),
+    # npm, browsers
+    ("npm ERR! code ENOENT\nnpm ERR! syscall open\nnpm ERR! path /builds/web/package.json", ("npm ENOENT",)),
+    ("npm error code E404\nnpm error 404 Not Found - GET https://registry.acme.test/@acme%2fui", ("npm E404", "HTTP 404")),
+    ("This site can't be reached ERR_NAME_NOT_RESOLVED", ("ERR_NAME_NOT_RESOLVED",)),
+    ("(failed)net::ERR_HTTP2_PROTOCOL_ERROR on the PDF download", ("ERR_HTTP2_PROTOCOL_ERROR",)),
+    ("PR_END_OF_FILE_ERROR in Firefox, ERR_SSL_PROTOCOL_ERROR in Chrome", ("PR_END_OF_FILE_ERROR", "ERR_SSL_PROTOCOL_ERROR")),
+    ("MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT on the intranet", ("MOZILLA_PKIX_ERROR_SELF_SIGNED_CERT",)),
+    ("DNS_PROBE_POSSIBLE since the VPN client update", ("DNS_PROBE_POSSIBLE",)),
+    ("NS_ERROR_NET_INADEQUATE_SECURITY, only on the staging host", ("NS_ERROR_NET_INADEQUATE_SECURITY",)),
+    ("node: Error [ERR_REQUIRE_ESM]: require() of ES Module not supported", ("ERR_REQUIRE_ESM",)),
+    # Windows
+    ("STOP code: DRIVER_IRQL_NOT_LESS_OR_EQUAL (netwtw10.sys)", ("DRIVER_IRQL_NOT_LESS_OR_EQUAL",)),
+    ("BSOD with STOP 0x0000009F while resuming", ("STOP 0x9F",)),
+    ("CRITICAL_PROCESS_DIED twice today", ("CRITICAL_PROCESS_DIED",)),
+    ("0x80004005 unspecified error when mapping the drive", ("0x80004005",)),
+    ("Activation fails, 0xC004F074, the KMS host is reachable", ("0xC004F074",)),
+    ("The update 0xC1900101 - 0x20017 rolled back", ("0xC1900101",)),
+    ("HRESULT: 0x80131040 assembly manifest mismatch", ("0x80131040",)),
+    ("the pointer value is 0x7ffe1234 and the base 0x00400000", ()),
+    ("COMException: E_FAIL from the scanner driver", ("E_FAIL", "COMException")),
+    ("DXGI_ERROR_DEVICE_REMOVED when the dashboard opens on the second monitor", ("DXGI_ERROR_DEVICE_REMOVED",)),
+    ("RPC_E_DISCONNECTED The object invoked has disconnected from its clients", ("RPC_E_DISCONNECTED",)),
+    ("ERROR_SHARING_VIOLATION on the exported workbook", ("ERROR_SHARING_VIOLATION",)),
+    ("Set ERROR_LOG_PATH and ERROR_LEVEL in the ini file?", ()),
+    ("STATUS_ACCESS_VIOLATION crash tab in Edge", ("STATUS_ACCESS_VIOLATION",)),
+    ("What does STATUS_BAR_HEIGHT mean in the theme file?", ()),
+    # compilers and product ids
+    ("error MSB4019: The imported project was not found. Confirm the path.", ("MSB4019",)),
+    ("CS1061 and CS0103 all over the generated client", ("CS1061", "CS0103")),
+    ("error TS7016: Could not find a declaration file for module 'acme'", ("TS7016",)),
+    ("WFLYCTL0013: Operation (\"add\") failed", ("WFLYCTL0013",)),
+    ("CWPKI0022E: SSL HANDSHAKE FAILURE", ("CWPKI0022E",)),
+    ("error MT0091: This version requires the iOS 10.3 SDK", ("MT0091",)),
+    ("error XA5209: Unzipping failed, please download", ("XA5209",)),
+    ("NU1605 downgrade detected after restore", ("NU1605",)),
+    ("fatal error C1083: Cannot open include file: 'zlib.h'", ("C1083",)),
+    ("error[E0499]: cannot borrow `*self` as mutable more than once at a time", ("E0499",)),
+    ("error: internal compiler error: src/librustc/middle/ty.rs:412: unexpected type in region check", ("ICE: unexpected type in region check",)),
+    ("internal compiler error: Segmentation fault\nPlease submit a full bug report, gcc 4.8", ("ICE: Segmentation fault",)),
+    ("Our CS department has 12 people, the TS group 20", ()),
+    # errno, signals, kubernetes, cloud
+    ("Error: getaddrinfo ENOTFOUND api.acme.test", ("ENOTFOUND",)),
+    ("listen EADDRINUSE: address already in use :::3000", ("EADDRINUSE",)),
+    ("ETIMEDOUT when our warehouse posts to you", ("ETIMEDOUT",)),
+    ("EACCES: permission denied, open '/var/lib/acme/lock'", ("EACCES",)),
+    ("The helper dies with SIGABRT on quit", ("SIGABRT",)),
+    ("Termination Reason: EXC_CRASH (SIGABRT)", ("EXC_CRASH", "SIGABRT")),
+    ("ErrImagePull then ImagePullBackOff in namespace prod", ("ErrImagePull", "ImagePullBackOff")),
+    ("status shows CreateContainerConfigError since the secret was rotated", ("CreateContainerConfigError",)),
+    ("S3 answers SlowDown, please reduce your request rate", ("SlowDown",)),
+    ("com.amazonaws.services.dynamodbv2.model.ProvisionedThroughputExceededException: The level was exceeded", ("ProvisionedThroughputExceededException",)),
+    ("SignatureDoesNotMatch on presigned uploads from Safari", ("SignatureDoesNotMatch",)),
+    ("Please slow down the emails you send us", ()),
+    # exceptions in prose and traces
+    ("null pointer exception when opening the wizard", ("NullPointerException",)),
+    ("System.Data.SqlClient.SqlException (0x80131904): Timeout expired", ("0x80131904", "SqlException")),
+    ("we see a TimeoutError and sometimes ConnectionError in the agent", ("TimeoutError", "ConnectionError")),
+    ("Unhandled: OrderNotBillableException for every subscription in Norway", ("OrderNotBillableException",)),
+    ("PG::UniqueViolation when two people save at once", ("UniqueViolation",)),
+    ("Is there an OnError callback or a GetLastError function in the SDK?", ()),
+    ("ErrorHandler and ExceptionFilter are in which package?", ()),
+    ("The file ImportError.log is empty", ()),
+    ("""2024-05-06 10:11:12,345 ERROR [http-nio-8080-exec-7] c.a.api.ApiAdvice - unhandled
+java.lang.ArrayIndexOutOfBoundsException: Index 5 out of bounds for length 5
+	at com.acme.importer.CsvReader$Row.get(CsvReader.java:61) ~[app.jar!/:na]
+	at com.acme.importer.CsvReader.lambda$map$0(CsvReader.java:44) ~[app.jar!/:na]
+	at java.base/java.util.stream.ReferencePipeline$3$1.accept(ReferencePipeline.java:197)""", ("ArrayIndexOutOfBoundsException at Row.get", "ArrayIndexOutOfBoundsException")),
+    ("""org.hibernate.exception.ConstraintViolationException: could not execute statement
+	at org.hibernate.exception.internal.SQLStateConversionDelegate.convert(SQLStateConversionDelegate.java:129)
+	at com.acme.crm.ContactRepository$$EnhancerBySpringCGLIB$$1f2.save(<generated>)
+	at com.acme.crm.ContactService.store(ContactService.java:70)
+Caused by: org.postgresql.util.PSQLException: ERROR: null value in column "email"
+	at org.postgresql.core.v3.QueryExecutorImpl.receiveErrorResponse(QueryExecutorImpl.java:2440)
+	... 12 more""", ("PSQLException at ContactRepository.save", "PSQLException")),
+    ("""Traceback (most recent call last):
+  File "sync.py", line 12, in fetch
+    page = client.get(url)
+acme.errors.RateLimited: slow down
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "sync.py", line 20, in <module>
+    main()
+  File "sync.py", line 16, in main
+    raise SyncFailedError("giving up")
+SyncFailedError: giving up""", ("RateLimited at sync.fetch", "RateLimited")),
+    ("""Uncaught (in promise) ReferenceError: analytics is not defined
+    at https://app.acme.test/js/vendor.js:1:442
+    at submitForm (https://app.acme.test/js/form.js:88:13)
+    at HTMLButtonElement.onclick (https://app.acme.test/:12:5)""", ("ReferenceError at submitForm", "ReferenceError")),
+    ("""Error: boom
+    at Object.<anonymous> (/srv/worker/index.js:3:9)
+    at Module._compile (node:internal/modules/cjs/loader:1105:14)
+RangeError: Invalid time value
+    at Date.toISOString (<anonymous>)
+    at formatDay (/srv/worker/lib/format.js:10:20)
+    at Queue.run (/srv/worker/node_modules/bull/queue.js:80:3)""", ("RangeError at formatDay", "RangeError")),
+    ("""System.InvalidCastException: Unable to cast object
+   at Acme.Pos.Till.<OpenAsync>d__12.MoveNext() in D:\\a\\Till.cs:line 31
+--- End of stack trace from previous location where exception was thrown ---
+   at System.Runtime.CompilerServices.TaskAwaiter.ThrowForNonSuccess(Task task)
+   at Acme.Pos.Shell.<>c__DisplayClass4_0.<Start>b__0() in D:\\a\\Shell.cs:line 9""", ("InvalidCastException at Till.OpenAsync", "InvalidCastException")),
+    ("""/app/lib/billing/tax.rb:19:in `rate_for': undefined method `zip' for nil (NoMethodError)
+	from /app/lib/billing/invoice.rb:44:in `block in total'
+	from /usr/local/bundle/gems/rack-2.2/lib/rack.rb:1:in `call'""", ("NoMethodError at tax.rate_for", "NoMethodError")),
+    ("""fatal error: all goroutines are asleep - deadlock!
+
+goroutine 1 [chan receive]:
+github.com/acme/agent/queue.(*Queue).Pop(...)
+	/src/queue/queue.go:51""", ("panic: all goroutines are asleep - deadlock! at Queue.Pop", "panic: all goroutines are asleep - deadlock!")),
+    ("""Thread 1 "acmed" received signal SIGABRT, Aborted.
+#0  __GI_raise (sig=sig@entry=6) at ../sysdeps/unix/sysv/linux/raise.c:50
+#1  0x00007ffff7a22859 in __GI_abort () at abort.c:79
+#2  0x0000555555561234 in acme::Codec::decode(std::vector<int> const&) (this=0x0) at codec.cpp:99
+#3  0x0000555555561999 in main () at main.cpp:5""", ("SIGABRT at Codec.decode", "SIGABRT")),
+    ("""Exception Type:        EXC_BAD_ACCESS (SIGSEGV)
+Thread 0 Crashed:
+0   libobjc.A.dylib               	0x00007fff20185e2d objc_release + 29
+1   AcmeNotes                     	0x000000010f3b2c11 -[NoteStore flush] + 140
+2   AppKit                        	0x00007fff22c1 -[NSApplication run] + 586""", ("EXC_BAD_ACCESS at NoteStore.flush", "EXC_BAD_ACCESS", "SIGSEGV")),
+    ("""thread 'main' panicked at 'index out of bounds: the len is 3 but the index is 7', src/main.rs:9
+stack backtrace:
+   0:     0x7f0a1c - std::sys::backtrace::tracing::imp::write::h0123456789abcdef
+   1:     0x7f0a2b - core::panicking::panic_bounds_check::h0123456789abcdef
+   2:     0x7f0a3c - acme_parser::lexer::Lexer::next_token::h0123456789abcdef
+   3:     0x7f0a4d - main""", ("panic: index out of bounds: the len at Lexer.next_token", "panic: index out of bounds: the len")),
+    ("""thread 'tokio-runtime-worker' panicked at src/db.rs:31:9:
+connection pool exhausted
+note: run with `RUST_BACKTRACE=1`""", ("panic: connection pool exhausted",)),
+    ("""* Assertion at ../../mono/metadata/class.c:5597, condition `class' not met
+
+Stacktrace:
+  at <unknown> <0xffffffff>""", ("assertion: class",)),
+    ("""Unhandled Exception:
+System.TypeInitializationException: The type initializer for 'Acme.Locale' threw an exception. ---> System.IO.FileNotFoundException: Could not load
+  at Acme.Locale..cctor () [0x00000] in <filename unknown>:0
+  --- End of inner exception stack trace ---
+  at Acme.Program.Main (System.String[] args) [0x00000] in <filename unknown>:0""", ("FileNotFoundException at Locale.cctor", "FileNotFoundException")),
+    # gRPC, HTTP, SMTP, exit
+    ("status: RESOURCE_EXHAUSTED: quota metric exceeded", ("RESOURCE_EXHAUSTED",)),
+    ("rpc error: code = PermissionDenied desc = caller lacks role", ("PERMISSION_DENIED",)),
+    ("INTERNAL use only, please do not forward", ()),
+    ("https://api.acme.test/v2/orders answers 504 Gateway Timeout", ("HTTP 504",)),
+    ("HTTP status 413 when attaching the drawing", ("HTTP 413",)),
+    ("Your API returned a 422 for a valid address", ("HTTP 422",)),
+    ("Error 503 first byte timeout, Varnish cache server", ("HTTP 503",)),
+    ("curl: (22) The requested URL returned error: 403", ("HTTP 403",)),
+    ("statusCode=500 message=oops", ("HTTP 500",)),
+    ("500 errors everywhere since the deploy", ("HTTP 500",)),
+    ("(404) Not Found while fetching the font", ("HTTP 404",)),
+    ("We sent 500 emails and 404 were opened", ()),
+    ("a 500 GB disk and a 404 g package", ()),
+    ("The plan with 500 contacts costs how much?", ()),
+    ("450 4.2.1 mailbox temporarily unavailable, greylisted", ("SMTP 4.2.1",)),
+    ("NDR says status 5.1.10 recipient not found", ("SMTP 5.1.10",)),
+    ("we run firmware 5.7.1 on the bridge", ()),
+    ("Command failed with exit code 128: git fetch", ("exit code 128",)),
+    ("make: *** [all] Error 2, the job returned exit status 2", ("exit code 2",)),
+    ("process finished with exit code 0, all good", ()),
+    ("Take exit 14 and turn left, the office is there", ()),
+    ("gradle exited with 143 during lint", ("exit code 143",)),
+    # vendor codes and words
+    ("Terminal shows PAY-1107 after tapping the card", ("PAY-1107",)),
+    ("BILL-0031 / BILL-0032 alternate when I refresh", ("BILL-0031", "BILL-0032")),
+    ("washer blinks E-18, what is it", ()),
+    ("dishwasher error E24, water stays in", ("E24",)),
+    ("error code F07 on the oven display", ("F07",)),
+    ("[LIC-2001] licence server unreachable", ("LIC-2001",)),
+    ("Code: APP-CORE-1029 contact support", ("APP-CORE-1029",)),
+    ("E2034 on the controller panel, then it reboots", ("E2034",)),
+    ("Error code: 0x8007000E not enough memory", ("0x8007000E",)),
+    ("error number 4402 after the reboot", ("error 4402",)),
+    ("errorCode=70012 in the JSON", ("error 70012",)),
+    ("\"error_code\": 1205, \"message\": \"denied\"", ("error 1205",)),
+    ("Fehlernummer: 3021 beim Drucken", ("error 3021",)),
+    ("Fehler 1402 beim Schreiben in die Registry", ("error 1402",)),
+    ("erreur 1603 pendant l'installation", ("error 1603",)),
+    ("Le message est : erreur n° 52", ("error 52",)),
+    ("codigo de erro: 880 no caixa", ("error 880",)),
+    ("Ocorreu o erro 5003 ao sincronizar", ("error 5003",)),
+    ("Errore 1935 durante l'installazione", ("error 1935",)),
+    ("felkod 2213 när jag loggar in", ("error 2213",)),
+    ("kod błędu 10061 przy wysyłce", ("error 10061",)),
+    ("Код ошибки: 4015 при входе", ("error 4015",)),
+    ("오류 코드 3002 가 나옵니다", ("error 3002",)),
+    ("错误码 40029", ("error 40029",)),
+    ("error code ACCOUNT_LOCKED_BY_POLICY for the whole team", ("ACCOUNT_LOCKED_BY_POLICY",)),
+    ("error code: sync-441 on the tablet", ("SYNC-441",)),
+    ("error (code 1309) reading from the source file", ("error 1309",)),
+    ("I got error 29 minutes after login", ()),
+    ("error rate is 12 percent, error 5 times a day", ()),
+    ("There are 14 errors in 300 rows", ()),
+    # neighbours
+    ("case 40021: AADSTS50076 for user <email> at 10:14", ("AADSTS50076",)),
+    ("phone <phone>, IP <ip>, code PAY-3310, order 778812", ("PAY-3310",)),
+    ("After 3 minutes and 200 rows the log shows ORA-01653", ("ORA-01653",)),
+    ("build 20240311.4: MSB6006: \"cl.exe\" exited with code 2.", ("MSB6006", "exit code 2")),
+    ("see https://kb.acme.test/E-1001 but I have E-2002", ("E-2002",)),
+    ("Step 2: HTTP 409; Step 3: E-3003", ("E-3003", "HTTP 409")),
+    ("TLS-1.3 handshake ends in ERR_SSL_VERSION_OR_CIPHER_MISMATCH", ("ERR_SSL_VERSION_OR_CIPHER_MISMATCH",)),
+    ("On 2024-06-01 12:00 line 7 gave CSV-0311", ("CSV-0311",)),
+    # traps
+    ("Order SO-33810 and delivery note DN-20331 do not match", ()),
+    ("our case number is 00412345 at your partner", ()),
+    ("Ticket SUP-991 is a duplicate of SUP-870", ()),
+    ("My postcode is SW1A-2AA, house 404", ()),
+    ("The invoice RE-2024-0815 is missing", ()),
+    ("Bestellung 4031 wurde nicht geliefert, Rechnung 500 EUR", ()),
+    ("Commande n° 50355 jamais reçue", ()),
+    ("We have 4 floors, 503 rooms", ()),
+    ("Can I pay by SEPA? IBAN DE89 3704 0044 0532 0130 00", ()),
+    ("Is there a discount for 500+ licences in Q4?", ()),
+    ("ISO-9001, EN-60601 and RFC-5322 are required by our auditors", ()),
+    ("My laptop is a ThinkPad E480, the printer an HP M404", ()),
+    ("Which is newer, 4.12.0 or 4.9.3-rc1?", ()),
+    ("hash 9f86d081884c7d659a2feaa0c55ad015 does not match the site", ()),
+    ("Meet at gate B22, flight AB-1203", ()),
+    ("My birthday is 04.03.1980, phone 0221-404500", ()),
+    ("GPT-4 or BERT-512, which one do you use?", ()),
+    ("F-150 owners club newsletter, unsubscribe me", ()),
+    ("The JIRA ticket PLAT-2231 tracks this on our side", ()),
+    ("contract number HC-55012, please extend", ()),
+    ("SKU TS-1042 is out of stock since MAY-2023", ()),
+    ("it's about page 404 of the handbook", ()),
+    ("MAC 00:1B:44:11:3A:B7 must be whitelisted", ()),
+    ("Exception handling chapter in the docs has a typo", ()),
+    ("the Error tab is empty, no status", ()),
+    ("set max_connections = 500 and port 5003", ()),
+)  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from app.detectors.grouping import Grouping, Item, Parameters
+from app.detectors.grouping import Decision, Grouping, Parameters, Revision, RevisionKind
 from tests.bench import _intents
 
 HELP = "quality of patterns on a 60-day stream of labelled intents"
@@ -49,47 +49,80 @@ class Watch:
 
 
 def replay(stream: _intents.Stream, engine: Grouping) -> Watch:
-    """Feed the stream ticket by ticket with a consolidation at each midnight."""
-    watch, seen = Watch(), Counter[str]()
+    """Feed the stream ticket by ticket with a consolidation at each midnight; then see what happened.
+
+    The memberships of every moment are rebuilt from the decisions and revisions alone.
+    """
+    began = time.process_time()
+    log = _feed(stream, engine)
+    watch = Watch(seconds=time.process_time() - began)
+    homes, before, members, seen = (
+        dict[str, str](),
+        dict[str, str](),
+        defaultdict[str, set[str]](set),
+        Counter[str](),
+    )
     truth = {item.ticket_id: label for item, label in zip(stream.items, stream.truth, strict=True)}
-    midnight, before = _intents.START + timedelta(days=1), dict[str, str]()
-    for item in stream.items:
-        while item.at >= midnight:
-            before = _close_day(engine, midnight, before, watch)
-            midnight += timedelta(days=1)
-        began = time.process_time()
-        engine.place(item)
-        watch.seconds += time.process_time() - began
-        issue = truth[item.ticket_id]
-        seen[issue] += 1
-        if (
-            issue in stream.born
-            and issue not in watch.own
-            and (own := own_pattern(engine, truth, issue, item))
-        ):
-            watch.own_at[issue], watch.own[issue] = seen[issue], own
-    _close_day(engine, midnight, before, watch)
+    for entry in log:
+        if isinstance(entry, Decision):
+            _move(homes, members, (entry.ticket_id, *entry.members), entry.pattern_id)
+            issue = truth[entry.ticket_id]
+            seen[issue] += 1
+        else:
+            for revision in entry:
+                _move(homes, members, revision.ticket_ids, _destination(revision))
+            both = before.keys() & homes.keys()
+            if both:
+                watch.changed.append(sum(before[one] != homes[one] for one in both) / len(both))
+            before = dict(homes)
+        for issue in [issue for issue in stream.born if seen[issue] and issue not in watch.own]:
+            if own := own_pattern(members, homes, truth, issue):
+                watch.own_at[issue], watch.own[issue] = seen[issue], own
+    assert homes == engine.state.homes, "decisions and revisions must tell all"
     return watch
 
 
-def _close_day(engine: Grouping, midnight: Any, before: dict[str, str], watch: Watch) -> dict[str, str]:
-    began = time.process_time()
-    engine.consolidate(midnight)
-    watch.seconds += time.process_time() - began
-    now = dict(engine.state.homes)
-    both = before.keys() & now.keys()
-    if both:
-        watch.changed.append(sum(before[ticket] != now[ticket] for ticket in both) / len(both))
-    return now
+def _feed(stream: _intents.Stream, engine: Grouping) -> list[Decision | list[Revision]]:
+    log: list[Decision | list[Revision]] = []
+    midnight = _intents.START + timedelta(days=1)
+    for item in stream.items:
+        while item.at >= midnight:
+            log.append(engine.consolidate(midnight))
+            midnight += timedelta(days=1)
+        log.append(engine.place(item))
+    log.append(engine.consolidate(midnight))
+    return log
 
 
-def own_pattern(engine: Grouping, truth: dict[str, str], issue: str, item: Item) -> str | None:
-    """The pattern that is mostly this issue, looked for where its latest ticket lies and elsewhere."""
-    names = {home for ticket, home in engine.state.homes.items() if truth[ticket] == issue}
-    for name in sorted(names):
-        members = engine.state.groups[name].members
-        mine = sum(truth[ticket] == issue for ticket in members)
-        if len(members) >= 3 and mine >= PURE * len(members):
+def _destination(revision: Revision) -> str | None:
+    """Where a revision's tickets are afterwards."""
+    match revision.kind:
+        case RevisionKind.RELEASED | RevisionKind.DISSOLVED:
+            return None
+        case RevisionKind.FOUNDED | RevisionKind.RESTORED:
+            return revision.pattern_id
+        case _:
+            return revision.other_id
+
+
+def _move(
+    homes: dict[str, str], members: dict[str, set[str]], tickets: Sequence[str], to: str | None
+) -> None:
+    for ticket in tickets:
+        if ticket in homes:
+            members[homes.pop(ticket)].discard(ticket)
+        if to is not None:
+            homes[ticket] = to
+            members[to].add(ticket)
+
+
+def own_pattern(
+    members: dict[str, set[str]], homes: dict[str, str], truth: dict[str, str], issue: str
+) -> str | None:
+    """A pattern of three tickets or more that is mostly this issue."""
+    for name in sorted({home for ticket, home in homes.items() if truth[ticket] == issue}):
+        mine = sum(truth[ticket] == issue for ticket in members[name])
+        if len(members[name]) >= 3 and mine >= PURE * len(members[name]):
             return name
     return None
 

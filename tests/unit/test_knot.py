@@ -107,7 +107,7 @@ def test_all_tickets_without_a_requester_count_as_one_person() -> None:
 
 def test_a_problem_the_desk_has_had_all_along_is_not_called() -> None:
     usual = [report(100 + k, at=START + timedelta(days=4 * k)) for k in range(11)]
-    quiet = Settings(step=0.0, history=0.4)
+    quiet = Settings(start=1.05, step=0.0, history=0.4)
     assert scan(background(400) + usual + burst(3, at=LATER), quiet) == []
     assert len(scan(background(400) + burst(3, at=LATER), quiet)) == 1
 
@@ -189,7 +189,7 @@ def test_the_dial_spends_the_budget_and_no_more() -> None:
         [doc for k in range(50) for doc in burst(3, at=START + timedelta(hours=20 * k), topic=k)]
         + background(300)
     )
-    few, many = (len(scan(docs, Settings(per_1000=budget, step=0.02, up=2.0))) for budget in (3, 30))
+    few, many = (len(scan(docs, Settings(per_1000=budget, step=0.02, slope=0.0, up=2.0))) for budget in (3, 30))
     assert few < many
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from app.detectors.grouping.linkage import BLOCK, average_linkage, similar_pairs
 from app.detectors.grouping.locks import Dissolve, Leave, Merge, Part
-from app.detectors.grouping.place import NO_MATCH, by_signature, found, rank
-from app.detectors.grouping.state import SLACK, Group, Item, Member, Rows32, State, exact_sum
+from app.detectors.grouping.place import NO_MATCH, by_signature, found, rank, rough_scores
+from app.detectors.grouping.state import SLACK, Group, Item, Member, State, exact_sum
 
 ROUNDS = 8
 """Passes before consolidation gives up waiting for stillness; two or three are usual."""
@@ -96,13 +96,14 @@ def _unsettled(state: State) -> list[Item]:
     parameters = state.parameters
     unsettled: list[Item] = []
     for items in _blocks(state):
-        scores = np.stack([item.vector for item in items]).astype(np.float32) @ state.means.matrix.T
+        scores = rough_scores(state, np.stack([item.vector for item in items]).astype(np.float32))
         own = np.full(len(items), parameters.join - parameters.move_gap, np.float32)
         grouped = np.zeros(len(items), np.bool_)
         for i, item in enumerate(items):
             if home := state.homes.get(item.ticket_id):
                 column, count = state.means.row(home), state.groups[home].count
-                own[i] = (scores[i, column] * count - 1) / (count - 1) if count > 1 else 1.0
+                plain = (scores[i, column] * count - 1) / (count - 1) if count > 1 else 1.0
+                own[i] = -1.0 if state.groups[home].anchors else plain
                 scores[i, column] = -1.0
                 grouped[i] = True
         best = scores.max(axis=1) + parameters.generic_bonus
@@ -311,6 +312,7 @@ def absorb(state: State, survivor: Group, loser: Group) -> tuple[str, ...]:
     survivor.count += loser.count
     survivor.last_at = max(survivor.last_at, loser.last_at)
     survivor.touched |= loser.touched
+    survivor.anchors += loser.anchors
     state.bury(loser, survivor.id)
     state.refresh(survivor)
     for member in members:
@@ -326,12 +328,10 @@ def _found(state: State, at: datetime) -> list[Revision]:
     if len(nodes) < 2:
         return []
     sums = np.stack([exact_sum((item.vector for item in node), state.dim) for node in nodes])
-    counts = [len(node) for node in nodes]
-    rows: Rows32 = (sums / np.array(counts)[:, None]).astype(np.float32)
     clusters = average_linkage(
         sums,
-        counts,
-        similar_pairs(rows, state.parameters.found),
+        [len(node) for node in nodes],
+        _node_pairs(state, nodes),
         state.parameters.found,
         lambda i, j: _compatible(state, nodes[i], nodes[j]),
     )
@@ -356,6 +356,14 @@ def _nodes(state: State) -> list[list[Item]]:
         if linked[0] == name:
             nodes.append([state.pool[one] for one in linked])
     return nodes
+
+
+def _node_pairs(state: State, nodes: Sequence[Sequence[Item]]) -> list[tuple[int, int]]:
+    """Pairs of nodes that hold a pair of like tickets: nothing else can reach the bound on average."""
+    number = {item.ticket_id: n for n, node in enumerate(nodes) for item in node}
+    pairs = state.near.pairs(state.pool_rows, state.parameters.found)
+    between = {(number[one], number[other]) for one, other in pairs}
+    return sorted({(min(pair), max(pair)) for pair in between if pair[0] != pair[1]})
 
 
 def _compatible(state: State, one: Sequence[Item], other: Sequence[Item]) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from app.detectors.grouping.consolidate import Revision, RevisionKind, absorb
 from app.detectors.grouping.locks import Edit, EditKind
 from app.detectors.grouping.place import found
-from app.detectors.grouping.state import Group, Item, State
+from app.detectors.grouping.state import Anchor, Group, Item, State
 from app.errors import Conflict, Invalid, NotFound
 
 SIZES = {
@@ -118,7 +118,11 @@ def _merge(state: State, edit: Edit, why: str) -> Revision:
     if edit.patterns[0] == edit.patterns[1]:
         raise Conflict(f"{edit.patterns[0]} holds both already.")
     survivor, loser = (state.groups[pattern] for pattern in edit.patterns)
+    sides = tuple(
+        Anchor(edit.id, side.total.astype("<f8").tobytes(), side.count) for side in (survivor, loser)
+    )
     tickets = absorb(state, survivor, loser)
+    survivor.anchors += sides
     return Revision(RevisionKind.MERGED, edit.at, loser.id, survivor.id, tickets, why)
 
 
@@ -206,13 +210,21 @@ def _refuse_if_built_upon(state: State, edit: Edit) -> None:
 
 def _unmerge(state: State, edit: Edit, at: datetime, why: str) -> Revision:
     survivor, row = living(state, edit.patterns[0]), state.graves[edit.patterns[1]]
-    returning = [ticket for ticket in edit.tickets if state.homes.get(ticket) == survivor.id]
+    returning = [ticket for ticket in edit.tickets if _returns(state, ticket, survivor, row.id)]
+    for ticket in returning:
+        if torn := set(state.locks.linked(ticket)) - set(returning):
+            raise Conflict(
+                f"Ticket {ticket} is linked with {sorted(torn)[0]}, which would stay; undo that link first."
+            )
     if not returning and not row.count:
         raise Conflict(f"None of the tickets of {row.id} is left to bring back.")
     members = [survivor.members[ticket] for ticket in returning]
     del state.graves[row.id], state.redirects[row.id]
     group = state.revive(row)
     state.deduct(survivor, row)
+    survivor.anchors = tuple(
+        anchor for anchor in survivor.anchors if anchor.edit != edit.id and anchor not in row.anchors
+    )
     for member in members:
         state.leave(member.item.ticket_id)
         state.join(member.item, group, member.rule)
@@ -220,6 +232,12 @@ def _unmerge(state: State, edit: Edit, at: datetime, why: str) -> Revision:
     state.refresh(survivor)
     state.locks.refresh()
     return Revision(RevisionKind.RESTORED, at, group.id, survivor.id, tuple(returning), why)
+
+
+def _returns(state: State, ticket: str, survivor: Group, loser: str) -> bool:
+    """Whether a ticket that came with a merge is still there, and not because someone put it there since."""
+    fixed = state.locks.fixed.get(ticket)
+    return state.homes.get(ticket) == survivor.id and (fixed is None or fixed.patterns[1] == loser)
 
 
 def _unsplit(state: State, edit: Edit, at: datetime, why: str) -> list[Revision]:

@@ -21,9 +21,8 @@ def similar_pairs(rows: Rows32, threshold: float) -> Iterable[tuple[int, int]]:
     """Pairs (i < j) of rows whose product reaches `threshold`, within float32 error."""
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK] @ rows[start:].T
-        for i, j in zip(*np.nonzero(block >= threshold - SLACK), strict=True):
-            if i < j:
-                yield int(start + i), int(start + j)
+        near = np.nonzero(np.triu(block >= threshold - SLACK, 1))
+        yield from zip((near[0] + start).tolist(), (near[1] + start).tolist(), strict=True)
 
 
 def average_linkage(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.detectors.grouping.locks import Join
-from app.detectors.grouping.state import DIGITS, SLACK, Group, Item, State
+from app.detectors.grouping.state import DIGITS, SLACK, Group, Item, Rows32, State
 
 
 class Match(NamedTuple):
@@ -114,7 +114,7 @@ def rank(state: State, item: Item, *, without: str = "") -> list[Match]:
     """
     if not len(state.means):
         return []
-    rough = state.means.matrix @ item.vector.astype(np.float32)
+    rough = rough_scores(state, item.vector.astype(np.float32)[None])[0]
     bonus = _bonus(state, item)
     for name, extra in bonus.items():
         rough[state.means.row(name)] += extra
@@ -129,6 +129,16 @@ def rank(state: State, item: Item, *, without: str = "") -> list[Match]:
         score = round(group.score(item.vector) + bonus.get(name, 0.0), DIGITS)
         best = sorted([*best, Match(score, name)], key=_best_first)[:2]
     return best
+
+
+def rough_scores(state: State, vectors: Rows32) -> Rows32:
+    """Float32 scores (n, patterns) of vectors (n, dim), anchors included, in the order of `state.means`."""
+    rough: Rows32 = vectors @ state.means.matrix.T
+    for group in state.anchored():
+        column = state.means.row(group.id)
+        for anchor in group.anchors:
+            rough[:, column] = np.maximum(rough[:, column], vectors @ anchor.mean.astype(np.float32))
+    return rough
 
 
 def _best_first(match: Match) -> tuple[float, str]:

@@ -92,6 +92,22 @@ class Member:
     rule: str
 
 
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """What one side of a hand-made merge was like: the pattern goes on drawing such tickets.
+
+    Without it a merge of unlike patterns would not hold, for neither side's tickets fit the mixture.
+    """
+
+    edit: str
+    vector_sum: bytes  # little-endian float64 (dim,)
+    count: int
+
+    @property
+    def mean(self) -> Sum:
+        return np.frombuffer(self.vector_sum, "<f8") / self.count
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatternRow:
     """A pattern as it is stored: sums over all its members, those older than the window included."""
@@ -103,6 +119,7 @@ class PatternRow:
     vector_sum: bytes  # little-endian float64 (dim,)
     signatures: Mapping[str, int] = field(default_factory=dict)  # members showing each signature
     generic: frozenset[str] = frozenset()  # those of them that the extractor calls generic
+    anchors: tuple[Anchor, ...] = ()
     touched: bool = False  # a person acted on it, it was alerted on or subscribed to
     split_from: str | None = None
     merged_into: str | None = None
@@ -121,11 +138,19 @@ class Group:
     signatures: Counter[str] = field(default_factory=Counter)
     touched: bool = False
     split_from: str | None = None
+    anchors: tuple[Anchor, ...] = ()
     members: dict[str, Member] = field(default_factory=dict)
 
     def score(self, vector: Vector, *, inside: bool = False) -> float:
-        """Mean cosine of `vector` to the members; `inside`: it is one of them and is left out."""
+        """Mean cosine of `vector` to the members, or to an anchor's when that is higher.
+
+        `inside`: the vector is one of the members and is left out of their mean.
+        """
         wide = vector.astype(np.float64)
+        anchored = [round(float(anchor.mean @ wide), DIGITS) for anchor in self.anchors]
+        return max(self._mean_cosine(wide, inside=inside), *anchored, -1.0)
+
+    def _mean_cosine(self, wide: Sum, *, inside: bool) -> float:
         if not inside:
             return round(float(self.total @ wide) / self.count, DIGITS)
         if self.count < 2:
@@ -209,6 +234,38 @@ class Rows:
             self._at[row] = self._at[last]
 
 
+class Neighbourhood:
+    """Which ungrouped tickets are alike, kept from night to night so that only new ones are compared.
+
+    A cache: an empty one gives the same pairs.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, set[str]] = {}
+        self._threshold = 2.0
+
+    def forget(self, ticket_id: str) -> None:
+        for other in self._of.pop(ticket_id, ()):
+            self._of[other].discard(ticket_id)
+
+    def pairs(self, rows: Rows, threshold: float) -> list[tuple[str, str]]:
+        """Pairs of `rows` whose product reaches `threshold` (within float32 error), sorted."""
+        if threshold < self._threshold:
+            self._of.clear()
+        self._threshold = threshold
+        fresh = [name for name in rows.names if name not in self._of]
+        self._of.update((name, set()) for name in fresh)
+        wanted = rows.matrix[[rows.row(name) for name in fresh]]
+        for start in range(0, len(fresh), 1024):
+            near = np.nonzero(wanted[start : start + 1024] @ rows.matrix.T >= threshold - SLACK)
+            for i, j in zip(near[0].tolist(), near[1].tolist(), strict=True):
+                one, other = fresh[start + i], rows.names[j]
+                if one != other:
+                    self._of[one].add(other)
+                    self._of[other].add(one)
+        return sorted((one, other) for one, near in self._of.items() for other in near if one < other)
+
+
 class Signatures:
     """Where each signature was seen: in which patterns, and in which ungrouped tickets."""
 
@@ -255,6 +312,7 @@ class State:
         self.signatures = Signatures()
         self.means = Rows(dim)
         self.pool_rows = Rows(dim)
+        self.near = Neighbourhood()
         self.consolidated_at: datetime | None = None
         self.dirty = True  # something changed since the last consolidation
 
@@ -301,6 +359,7 @@ class State:
             Counter(row.signatures),
             row.touched,
             row.split_from,
+            row.anchors,
         )
         self.groups[row.id] = group
         for key, count in row.signatures.items():
@@ -317,6 +376,11 @@ class State:
             _decrement(group.signatures, key, count)
             _decrement(self.signatures.patterns[key], group.id, count)
         self.refresh(group)
+
+    def anchored(self) -> list[Group]:
+        """Patterns with tickets that people merged from others."""
+        merged = (self.groups.get(name) for name in self.locks.pins)
+        return [group for group in merged if group and group.anchors and group.count]
 
     def is_touched(self, group: Group) -> bool:
         return group.touched or group.id in self.locks.touched
@@ -360,6 +424,7 @@ class State:
             generic=frozenset(group.signatures.keys() & self.signatures.flagged),
             touched=group.touched,
             split_from=group.split_from,
+            anchors=group.anchors,
         )
 
     # Tickets
@@ -411,6 +476,7 @@ class State:
     def enter_pool(self, item: Item) -> None:
         self.dirty = True
         self.pool[item.ticket_id] = item
+        self.near.forget(item.ticket_id)
         self.pool_rows.put(item.ticket_id, item.vector.astype(np.float32), item.at.timestamp())
         self.signatures.hold(item, by=1)
         for key in item.keys:
@@ -421,6 +487,7 @@ class State:
         if item is None:
             return
         self.pool_rows.remove(ticket_id)
+        self.near.forget(ticket_id)
         self.signatures.hold(item, by=-1)
         for key in item.keys:
             self.signatures.pool[key].discard(ticket_id)
