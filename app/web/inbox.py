@@ -236,7 +236,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         course = traffic.courses(session, [found.topic], days=CHART_DAYS).get(found.topic.id)
         held = tickets.by_ids(session, found.ticket_ids).values()
         newest = sorted(held, key=lambda t: (t.created_at, t.id), reverse=True)[:EVIDENCE]
-        reasons = patterns.placements(session, [t.id for t in newest])
+        homes = patterns.by_ids(session, sorted({t.pattern_id for t in newest if t.pattern_id}))
         row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course)
         now = run.now()
         marks = _marks(releases.between(session, now - timedelta(days=CHART_DAYS), now), run)
@@ -245,7 +245,8 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         visitor,
         "alert.html",
         row=row,
-        newest=[Evidence(t, reasons.get(t.id)) for t in newest],
+        newest=[Evidence(t, None) for t in newest],
+        homes=homes,
         marks=marks,
         snoozes=SNOOZES,
         reasons=REASONS,

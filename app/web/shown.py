@@ -61,14 +61,14 @@ EVENTS: Mapping[str, str] = {
 
 
 RULES: Mapping[str, str] = {
-    "signature": "Carries the pattern's error signature",
-    "group": "Worded like the pattern's other tickets",
-    "founded": "One of the tickets the pattern was found by",
-    "alike among themselves": "One of the tickets the pattern was found by, at night",
+    "signature": "Carries the error signature",
+    "group": "Worded like the others",
+    "founded": "Founding ticket",
+    "alike among themselves": "Founding ticket, found at night",
     "two halves": "Came with the half that was split off",
-    "the same problem": "Came with a pattern that was the same problem",
-    "fits better": "Moved here at night: fits better than where it was",
-    "fits": "Joined at night, when the day's tickets were looked at together",
+    "the same problem": "Came with a merged pattern",
+    "fits better": "Moved here at night: fits better",
+    "fits": "Joined at night: worded like the others",
     "person": "Put here by hand",
 }
 
@@ -130,11 +130,11 @@ def ratio(observed: float, expected: float) -> str:
 
 
 def chance(strength: float) -> str:
-    """How often chance alone does this to one topic: "1 in 40 weeks"."""
+    """In how many weeks chance alone does this to one topic once: "1 in 40"."""
     weeks = chance_weeks(strength)
     if weeks > MOST_WEEKS:
-        return f"< 1 in {MOST_WEEKS:,.0f} weeks"
-    return "every week" if weeks < 2 else f"1 in {weeks:.0f} weeks"
+        return f"< 1 in {MOST_WEEKS:,.0f}"
+    return f"1 in {max(1.0, weeks):.0f}"
 
 
 def compact(text: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
+from scipy.stats import nbinom
 from sqlmodel import Session
 
 from app.detectors.baseline import HISTORY_DAYS, Desk, Ledger
@@ -25,7 +26,7 @@ from app.store import topics
 KEPT = timedelta(minutes=5)  # a chart may be this much older than the page
 HISTORY = timedelta(days=HISTORY_DAYS + 14)
 LEAST_KNOWN_DAYS = 7.0  # before this age of the desk nothing is expected of a day
-WIDTH = 2.0  # standard deviations the band reaches to either side
+INSIDE = 0.95  # share of days the band holds while nothing is wrong
 DESK = topics.topic_id(TopicKind.DESK, "desk")
 
 
@@ -86,9 +87,9 @@ class Traffic:
             return {}
         now = self._runtime.now()
         series = _series(session, wanted, now)
-        mean, spread = _expected(series, desk, now, days)
+        mean, low, high = _expected(series, desk, now, days)
         return {
-            one.topic.id: _course(one, desk, now, mean[i], spread[i]) for i, one in enumerate(series)
+            one.topic.id: _course(one, desk, now, mean[i], low[i], high[i]) for i, one in enumerate(series)
         }  # fmt: skip
 
     def series(self, session: Session, topic: Topic) -> Series:
@@ -117,35 +118,40 @@ def _edges(desk: Desk, now: datetime, days: int) -> Floats:
     return np.append(midnights[:days], now.timestamp())
 
 
-def _expected(series: Sequence[Series], desk: Desk, now: datetime, days: int) -> tuple[Floats, Floats]:
-    """(n, days) customers expected a day and their standard deviation; NaN where nothing can be expected."""
+def _expected(
+    series: Sequence[Series], desk: Desk, now: datetime, days: int
+) -> tuple[Floats, Floats, Floats]:
+    """(n, days) customers expected a day and the ends of their band; NaN where nothing can be expected."""
     edges = _edges(desk, now, days)
     ledger, rows = Ledger.build(series, desk), np.arange(len(series))
-    mean, spread = np.full((2, len(series), days), np.nan)
+    mean, variance = np.full((2, len(series), days), np.nan)
     for d in range(days):
         hours = (edges[d + 1] - edges[d]) / HOUR_S
         if hours > 0 and desk.age_days(edges[d]) >= LEAST_KNOWN_DAYS:
             seen = count(ledger, rows, desk, float(edges[d + 1]), np.array([hours]))
-            mean[:, d], spread[:, d] = seen.mean[:, 0], np.sqrt(seen.variance[:, 0])
-    return mean, spread
+            mean[:, d], variance[:, d] = seen.mean[:, 0], seen.variance[:, 0]
+    size = mean**2 / np.maximum(variance - mean, 1e-9)
+    outside = (1.0 - INSIDE) / 2.0
+    low, high = (nbinom.ppf(q, size, size / (size + mean)) for q in (outside, 1.0 - outside))
+    return mean, low, high
 
 
-def _course(series: Series, desk: Desk, now: datetime, mean: Floats, spread: Floats) -> Course:
+def _course(series: Series, desk: Desk, now: datetime, mean: Floats, low: Floats, high: Floats) -> Course:
     edges = _edges(desk, now, len(mean))
     first = desk.clock.day(float(edges[0]))
     bounds = np.searchsorted(series.at, edges, side="left")
     bounds[-1] = len(series.at)
     days = []
-    for d, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+    for d, (begin, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
         known = bool(np.isfinite(mean[d]))
         days.append(
             Day(
                 date=date.fromordinal(first + d),
-                tickets=high - low,
-                customers=len(np.unique(series.customer[low:high])),
+                tickets=end - begin,
+                customers=len(np.unique(series.customer[begin:end])),
                 expected=float(mean[d]) if known else None,
-                low=max(0.0, float(mean[d] - WIDTH * spread[d])) if known else 0.0,
-                high=float(mean[d] + WIDTH * spread[d]) if known else 0.0,
+                low=float(low[d]) if known else 0.0,
+                high=float(high[d]) if known else 0.0,
                 partial=d == len(mean) - 1,
             )
         )
