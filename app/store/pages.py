@@ -1,0 +1,169 @@
+"""What the review pages ask of the store that no other caller does; one query for a page, never one a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlmodel import Session
+
+from app.domain import Alert, Tier, Topic
+from app.errors import NotFound
+from app.store.paging import Slice, page
+from app.store.records import record, table
+from app.store.tables import AlertRow, EventRow, PatternRow, TicketRow, TopicRow, VectorRow
+from app.store.tickets import chunks
+
+_A, _E, _P, _T, _K, _V = (
+    table(r).c for r in (AlertRow, EventRow, PatternRow, TopicRow, TicketRow, VectorRow)
+)
+OPENED = ("alert.opened", "alert.watching")  # these events say which product an alert is about
+READ = 400  # newest members whose vectors are compared with the pattern's middle
+
+
+# --- the inbox --------------------------------------------------------------------------------------
+
+TABS = ("review", "acknowledged", "watching", "snoozed", "resolved", "all")
+FILTERS = ("kind", "severity", "product", "text")
+
+
+def _tab(name: str, at: datetime) -> ColumnElement[bool]:
+    """Which alerts a tab shows at `at`: every alert is on exactly one of the tabs before "all"."""
+    unresolved = _A.resolved_at.is_(None)
+    asleep = and_(_A.snoozed_until.isnot(None), _A.snoozed_until > at)
+    awake = and_(unresolved, or_(_A.snoozed_until.is_(None), _A.snoozed_until <= at))
+    alerting = and_(awake, _A.tier == Tier.ALERT.value)
+    tabs: dict[str, ColumnElement[bool]] = {
+        "review": and_(alerting, _A.acknowledged_at.is_(None)),
+        "acknowledged": and_(alerting, _A.acknowledged_at.isnot(None)),
+        "watching": and_(awake, _A.tier == Tier.WATCH.value),
+        "snoozed": and_(unresolved, asleep),
+        "resolved": _A.resolved_at.isnot(None),
+        "all": _A.id.isnot(None),
+    }
+    return tabs[name]
+
+
+def _filter(name: str, value: str) -> ColumnElement[bool]:
+    if name == "text":
+        like = f"%{value}%"
+        named = select(_P.id).where(or_(_P.name.ilike(like), _P.signature.ilike(like)))
+        return or_(_T.label.ilike(like), _A.sentence.ilike(like), _A.pattern_id.in_(named))
+    if name == "product":
+        told = select(_E.id).where(
+            _E.subject == _A.id, _E.type.in_(OPENED), _E.data["product"].as_string() == value
+        )
+        return told.exists()
+    found: ColumnElement[bool] = _A[name] == value
+    return found
+
+
+def _filtered(query: Any, filters: Mapping[str, str]) -> Any:
+    for name, value in filters.items():
+        query = query.where(_filter(name, value))
+    return query
+
+
+def tab_counts(session: Session, filters: Mapping[str, str], *, at: datetime) -> dict[str, int]:
+    """How many alerts each tab shows under these filters."""
+    each = [func.coalesce(func.sum(case((_tab(name, at), 1), else_=0)), 0) for name in TABS]
+    query = select(*each).select_from(AlertRow).join(TopicRow, _T.id == _A.topic_id)
+    return dict(zip(TABS, session.execute(_filtered(query, filters)).one(), strict=True))
+
+
+def inbox(
+    session: Session,
+    tab: str,
+    filters: Mapping[str, str],
+    *,
+    at: datetime,
+    cursor: str | None = None,
+    limit: int = 25,
+) -> Slice[Alert]:
+    """The alerts of one tab that match every filter (see FILTERS), newest first."""
+    query = select(AlertRow, TopicRow).join(TopicRow, _T.id == _A.topic_id).where(_tab(tab, at))
+    rows, following = page(
+        lambda q: session.execute(q).all(), _filtered(query, filters), (_A.opened_at, _A.id),
+        filters={**filters, "tab": tab}, cursor=cursor, limit=limit,
+        key=lambda row: (row[0].opened_at, row[0].id),
+    )  # fmt: skip
+    return Slice(tuple(record(Alert, a, topic=record(Topic, t)) for a, t in rows), following)
+
+
+def products_of(session: Session, alert_ids: Sequence[str]) -> dict[str, str]:
+    """The product each alert is about, as its newest opening said; without those about none."""
+    query = (
+        select(_E.subject, _E.data["product"].as_string())
+        .where(_E.subject.in_(alert_ids), _E.type.in_(OPENED))
+        .order_by(_E.seq)
+    )
+    return {alert: product for alert, product in session.execute(query) if product}
+
+
+def products(session: Session) -> list[str]:
+    """Every product an alert was ever about."""
+    product = _E.data["product"].as_string()
+    alerts_only = and_(_E.subject > "alt_", _E.subject < "alt`", _E.type.in_(OPENED))
+    found = session.scalars(select(product).where(alerts_only).distinct())
+    return sorted(p for p in found if p)
+
+
+# --- a pattern --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """One customer of a pattern; `name` is "" where the operator keeps no names."""
+
+    customer: str
+    name: str
+    tickets: int
+    first_at: datetime
+    last_at: datetime
+
+
+def affected(session: Session, pattern_id: str, *, limit: int) -> list[Affected]:
+    """The customers with most tickets in a pattern, the latest first among equals."""
+    n, last = func.count(), func.max(_K.created_at)
+    query = (
+        select(_K.customer, func.max(_K.account_name), n, func.min(_K.created_at), last)
+        .where(_K.pattern_id == pattern_id)
+        .group_by(_K.customer)
+        .order_by(n.desc(), last.desc(), _K.customer)
+        .limit(limit)
+    )
+    return [Affected(*row) for row in session.execute(query)]
+
+
+def values_of(session: Session, pattern_id: str, attribute: str) -> list[tuple[str, int]]:
+    """The values of one attribute among a pattern's tickets, most frequent first; "" where it is not known."""
+    value = func.coalesce(_K.attributes[attribute].as_string(), "")
+    query = select(value, func.count()).where(_K.pattern_id == pattern_id).group_by(value)
+    return sorted(((v, n) for v, n in session.execute(query)), key=lambda row: (-row[1], row[0]))
+
+
+def likeness(session: Session, pattern_id: str) -> list[tuple[str, float]]:
+    """(ticket, cosine to the pattern's middle) of its newest members, the closest first."""
+    row = session.get(PatternRow, pattern_id)
+    if row is None:
+        raise NotFound(f"there is no pattern {pattern_id}")
+    newest = (
+        select(_K.id).where(_K.pattern_id == pattern_id).order_by(_K.created_at.desc(), _K.id).limit(READ)
+    )
+    ids = list(session.scalars(newest))
+    vectors: dict[str, bytes] = {}
+    for some in chunks(ids):
+        query = select(_V.ticket_id, _V.vector).where(_V.ticket_id.in_(some)).order_by(_V.seq)
+        vectors |= {ticket: vector for ticket, vector in session.execute(query) if vector}
+    length = max((len(v) for v in vectors.values()), default=0)
+    members = {t: np.frombuffer(v, np.float16).astype(float) for t, v in vectors.items() if len(v) == length}
+    if not members:
+        return []
+    middle = np.mean(list(members.values()), axis=0)
+    middle /= max(float(np.linalg.norm(middle)), 1e-9)
+    scored = [(ticket, float(vector @ middle)) for ticket, vector in members.items()]
+    return sorted(scored, key=lambda row: (-row[1], row[0]))

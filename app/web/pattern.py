@@ -1,0 +1,221 @@
+"""A pattern's page: what it is, why it fired, who is hit, what they share, the tickets behind every number."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from sqlmodel import Session
+
+from app.detectors.releases import Outcome, Verdict, fix_verdict
+from app.detectors.sentence import verdict_sentence
+from app.detectors.thread import Thread
+from app.domain import Alert, Change, Pattern, Release, Ticket, Topic, TopicKind
+from app.errors import Invalid
+from app.pipeline import review
+from app.runtime import Runtime
+from app.store import alerts, events, pages, patterns, releases, tickets, topics
+from app.web.charts import Mark
+from app.web.guard import Reader, Run, Writer
+from app.web.inbox import REASONS, SNOOZES, Evidence, title
+from app.web.render import PageRoute, done, page
+from app.web.traffic import Traffic
+
+router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)
+CHARTS_DAYS = (35, 63, 91)  # the shortest one that shows a fortnight before the pattern began
+NARROW_DAYS = 28
+EVIDENCE = 25
+CUSTOMERS = 10
+CANDIDATES = 100  # patterns offered for merging
+THREADS_KEPT = 256
+
+
+class Threads:
+    """Common threads as last computed: comparing with the whole desk takes longer than a page may."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, int], list[Thread]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, run: Runtime, pattern: Pattern) -> list[Thread]:
+        """The pattern's common thread; computed again when the pattern has changed."""
+        key = (pattern.id, pattern.version)
+        found = self._held.get(key)
+        if found is None:
+            found = review.common_thread(run, pattern.id)
+            with self._lock:
+                while len(self._held) >= THREADS_KEPT:
+                    self._held.pop(next(iter(self._held)))
+                self._held[key] = found
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A recorded fix and what can be said of it today; `verdict` is None before the first ticket."""
+
+    fix: Release
+    verdict: Verdict | None
+    sentence: str
+
+    @property
+    def word(self) -> str:
+        words = {Outcome.RECOVERED: "Recovered", Outcome.NOT_YET: "Not yet"}
+        return words.get(self.verdict.outcome, "Too little data") if self.verdict else "Too little data"
+
+
+@router.get("/{id_}")
+def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = "") -> Response:
+    """The page; a merged pattern answers 308 to its heir."""
+    traffic: Traffic = request.app.state.traffic
+    with run.store.read() as session:
+        pattern = patterns.resolve(session, id_)
+        if pattern.merged_into is not None:
+            return RedirectResponse(f"/patterns/{patterns.heir(session, id_)}", 308)
+        values = _read(session, run, traffic, pattern, cursor or None)
+    threads: Threads = request.app.state.threads
+    return page(
+        request, visitor, "pattern.html", pattern=pattern, title=title(pattern.name, pattern.signature),
+        threads=threads.of(run, pattern), snoozes=SNOOZES, reasons=REASONS, narrow_days=NARROW_DAYS,
+        is_later=bool(cursor), **values,
+    )  # fmt: skip
+
+
+def _read(
+    session: Session, run: Runtime, traffic: Traffic, pattern: Pattern, cursor: str | None
+) -> dict[str, Any]:
+    """Everything the template shows that is in the store; as many queries for three tickets as for thousands."""
+    now, topic_id = run.now(), topics.topic_id(TopicKind.PATTERN, pattern.id)
+    days = _span(pattern, now)
+    about = alerts.of_patterns(session, [pattern.id]).get(pattern.id, [])
+    products = pages.values_of(session, pattern.id, "product")
+    fixes = releases.of_pattern(session, pattern.id)
+    topic = topics.by_ids(session, [topic_id]).get(topic_id)
+    found = tickets.search(session, {"pattern": pattern.id}, cursor=cursor, limit=EVIDENCE)
+    likeness = pages.likeness(session, pattern.id)
+    examples = _examples(session, found.items, likeness)
+    reasons = patterns.placements(session, [t.id for t in found.items])
+    subjects = [pattern.id, *(a.id for a in about), *(f.id for f in fixes)]
+    return {
+        "standing": [a for a in about if a.resolved_at is None],
+        "past": [a for a in about if a.resolved_at is not None],
+        "products": products,
+        "course": traffic.courses(session, [topic] if topic else [], days=days).get(topic_id),
+        "marks": _marks(session, run, now - timedelta(days=days), products, fixes, about),
+        "fixes": [_judged(session, run, traffic, fix, topic) for fix in reversed(fixes)],
+        "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
+        "examples": examples,
+        "evidence": [Evidence(t, reasons.get(t.id)) for t in found.items],
+        "likeness": dict(likeness),
+        "following": found.next_cursor,
+        "timeline": events.of(session, subjects, limit=40),
+        "candidates": [p for p in patterns.search(session, {}, limit=CANDIDATES).items if p.id != pattern.id],
+        "lineage": patterns.by_ids(session, [pattern.split_from]) if pattern.split_from else {},
+    }
+
+
+def _span(pattern: Pattern, now: datetime) -> int:
+    age = (now - pattern.first_at).days + 14
+    return next((days for days in CHARTS_DAYS if days >= age), CHARTS_DAYS[-1])
+
+
+def _examples(
+    session: Session, newest: Sequence[Ticket], likeness: Sequence[tuple[str, float]]
+) -> list[tuple[str, Ticket]]:
+    """The two closest to the pattern's middle, the newest of the rest, and the least typical one."""
+    ids = [ticket for ticket, _ in likeness[:2]] + ([likeness[-1][0]] if len(likeness) > 5 else [])
+    held = tickets.by_ids(session, ids)
+    shown = [("Most typical", held[t]) for t in ids[:2] if t in held]
+    rest = [t for t in newest if t.id not in held]
+    shown += [("Newest", t) for t in rest[:1]]
+    return shown + [("Least typical", held[t]) for t in ids[2:] if t in held]
+
+
+def _marks(
+    session: Session,
+    run: Runtime,
+    since: datetime,
+    products: Sequence[tuple[str, int]],
+    fixes: Sequence[Release],
+    about: Sequence[Alert],
+) -> list[Mark]:
+    """Releases of the pattern's main product (or of no product), its own fixes, and when alerts opened."""
+    zone = run.settings.zone
+    main = products[0][0] if products else ""
+    near = [
+        r for r in releases.between(session, since, run.now())
+        if r.kind is Change.RELEASE and r.product in ("", main)
+    ]  # fmt: skip
+    marks = [Mark(r.at.astimezone(zone).date(), "release", r.title.split(":")[0]) for r in near]
+    marks += [Mark(f.at.astimezone(zone).date(), "fix", f"Fix {f.version}".strip()) for f in fixes]
+    return marks + [
+        Mark(a.opened_at.astimezone(zone).date(), "alert", "Alert") for a in about if a.tier == "alert"
+    ]
+
+
+def _judged(session: Session, run: Runtime, traffic: Traffic, fix: Release, topic: Topic | None) -> Judged:
+    desk = traffic.desk(session)
+    if desk is None or topic is None:
+        return Judged(fix, None, "There is no ticket yet to judge it by.")
+    series = traffic.series(session, topic)
+    verdict = fix_verdict(series, desk, fix, run.now().timestamp())
+    return Judged(fix, verdict, verdict_sentence(verdict, run.settings.time_zone))
+
+
+# --- decisions --------------------------------------------------------------------------------------
+
+
+@router.post("/{id_}/rename")
+def rename(run: Run, visitor: Writer, id_: str, name: Annotated[str, Form(max_length=120)]) -> Response:
+    if not name.strip():
+        raise Invalid("a name needs at least one letter")
+    review.rename(run, id_, " ".join(name.split()), actor=visitor.name)
+    return done(f"/patterns/{id_}", "renamed")
+
+
+@router.get("/{id_}/merge")
+def ask_merge(request: Request, run: Run, visitor: Reader, id_: str, into: str = "") -> Response:
+    """What a merge would do, before it is done."""
+    with run.store.read() as session:
+        loser = patterns.resolve(session, id_)
+        survivor = patterns.resolve(session, patterns.heir(session, into.strip().split(" ")[0]))
+    if loser.merged_into or loser.id == survivor.id:
+        raise Invalid("choose another pattern to merge into")
+    return page(request, visitor, "merge.html", loser=loser, survivor=survivor)
+
+
+@router.post("/{id_}/merge")
+def merge(run: Run, visitor: Writer, id_: str, into: Annotated[str, Form()]) -> Response:
+    survivor = review.merge(run, id_, into=into, actor=visitor.name)
+    return done(f"/patterns/{survivor.id}", "merged")
+
+
+@router.post("/{id_}/fix")
+def fix(
+    run: Run,
+    visitor: Writer,
+    id_: str,
+    what: Annotated[str, Form(max_length=200)],
+    at: Annotated[str, Form()],
+    version: Annotated[str, Form(max_length=60)] = "",
+    url: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Remember a fix, given in business time."""
+    if url and not url.startswith(("https://", "http://")):
+        raise Invalid("the link must begin with https:// or http://")
+    try:
+        moment = datetime.fromisoformat(at).replace(tzinfo=run.settings.zone)
+    except ValueError:
+        raise Invalid(f"{at!r} is not a date and time such as 2026-05-04T09:30") from None
+    if moment > run.now():
+        raise Invalid("a fix is recorded once it is out: the time lies in the future")
+    review.record_release(
+        run, at=moment, kind=Change.FIX, title=what.strip() or "Fix", version=version.strip(), pattern_id=id_,
+        url=url, actor=visitor.name,
+    )  # fmt: skip
+    return done(f"/patterns/{id_}", "fix")

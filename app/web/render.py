@@ -1,0 +1,118 @@
+"""A page from its template, the headers every page carries, and errors as pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from app.errors import ForeshockError, TryLater
+from app.web import charts, shown
+from app.web.guard import SignInFirst, Visitor, local_path, runtime_of
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+NOTICE = "foreshock_notice"
+NOTICES = {
+    "acknowledged": "Acknowledged. It is yours now and left “Needs review”.",
+    "dismissed": "Dismissed. This stays quiet for two weeks unless it gets much worse.",
+    "snoozed": "Snoozed. It returns by itself.",
+    "resolved": "Resolved.",
+    "renamed": "Renamed. The name is kept for ever.",
+    "merged": "Merged. Tickets that arrive later follow; the old address leads here.",
+    "fix": "Fix recorded. Whether it worked is judged every day from now on.",
+}
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= shown.FILTERS
+    made.globals |= {"asset": asset, "spark": charts.spark, "chart": charts.chart}
+    return made
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a static file, which changes with its content."""
+    return f"/static/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]}"
+
+
+def page(
+    request: Request, visitor: Visitor | None, template: str, *, status: int = 200, **values: Any
+) -> HTMLResponse:
+    """The template as a page; the notice a form left behind is shown once."""
+    runtime = runtime_of(request)
+    words = shown.Words(runtime.settings.zone)
+    notice = NOTICES.get(request.cookies.get(NOTICE, ""), "")
+    content = _environment().get_template(template).render(
+        visitor=visitor, words=words, now=runtime.now(), zone=runtime.settings.time_zone, notice=notice,
+        path=request.url.path, here=_here(request), **values,
+    )  # fmt: skip
+    response = HTMLResponse(content, status)
+    if notice:
+        response.delete_cookie(NOTICE)
+    return response
+
+
+def _here(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def done(then: str, notice: str) -> Response:
+    """Back to a page of ours after a form, saying what was done."""
+    response = RedirectResponse(local_path(then), 303)
+    response.set_cookie(NOTICE, notice, max_age=60, httponly=True, samesite="lax")
+    return response
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages too, and whose answers carry the security headers."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except SignInFirst as first:
+                response = RedirectResponse(first.url, 303)
+            except RequestValidationError as error:
+                response = failed(request, 422, "The form is incomplete", _missing(error))
+            except ForeshockError as error:
+                response = failed(request, error.status, error.title, str(error))
+                if isinstance(error, TryLater):
+                    response.headers["Retry-After"] = str(max(1, round(error.after_s)))
+            response.headers.update(HEADERS)
+            return response
+
+        return guarded
+
+
+def _missing(error: RequestValidationError) -> str:
+    return "; ".join(f"{problem['loc'][-1]}: {problem['msg'].lower()}" for problem in error.errors())
+
+
+def failed(request: Request, status: int, title: str, detail: str) -> HTMLResponse:
+    return page(request, None, "error.html", status=status, title=title, detail=detail)

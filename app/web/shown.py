@@ -1,0 +1,179 @@
+"""How values read on a page: times that name their zone, counts with their noun, words for states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from app.detectors.budget import chance_weeks
+from app.detectors.sentence import MOST_WEEKS, amount, plural, span
+from app.domain import Event, PatternState, Placement
+
+KINDS: Mapping[str, str] = {
+    "new": "New",
+    "cluster": "New cluster",
+    "recurrence": "Back again",
+    "spike": "Spike",
+    "rising": "Rising",
+    "sustained": "Sustained rise",
+    "after_release": "After a release",
+    "silent_feed": "Silent feed",
+    "mass_event": "Mass event",
+    "one_customer": "One customer",
+}
+SEVERITIES = ("high", "medium", "low")
+STATES: Mapping[PatternState, str] = {
+    PatternState.WATCHING: "Watching",
+    PatternState.NEW: "New",
+    PatternState.ESCALATING: "Escalating",
+    PatternState.ONGOING: "Ongoing",
+    PatternState.FIX_PENDING: "Fix pending",
+    PatternState.RECOVERED: "Recovered",
+    PatternState.REGRESSED: "Regressed",
+    PatternState.DORMANT: "Dormant",
+    PatternState.DISMISSED: "Dismissed",
+    PatternState.MERGED: "Merged",
+}
+EVENTS: Mapping[str, str] = {
+    "pattern.created": "Pattern found",
+    "pattern.renamed": "Renamed",
+    "pattern.merged": "Merged",
+    "pattern.split": "Split",
+    "pattern.restored": "Restored",
+    "pattern.dissolved": "Dissolved",
+    "pattern.returned": "Seen again after a long silence",
+    "pattern.changed": "State changed",
+    "pattern.regressed": "Regressed: it came back after its fix",
+    "alert.opened": "Alert opened",
+    "alert.watching": "Put on the watchlist",
+    "alert.escalated": "Alert got worse",
+    "alert.acknowledged": "Acknowledged",
+    "alert.snoozed": "Snoozed",
+    "alert.dismissed": "Dismissed",
+    "alert.resolved": "Resolved",
+    "fix.verified": "Fix works",
+    "fix.failed": "Fix did not work",
+    "release.recorded": "Fix recorded",
+}
+
+
+RULES: Mapping[str, str] = {
+    "signature": "Carries the error signature",
+    "group": "Worded like the others",
+    "founded": "Founding ticket",
+    "alike among themselves": "Founding ticket, found at night",
+    "two halves": "Came with the half that was split off",
+    "the same problem": "Came with a merged pattern",
+    "fits better": "Moved here at night: fits better",
+    "fits": "Joined at night: worded like the others",
+    "person": "Put here by hand",
+}
+
+
+class Words:
+    """The filters of the templates, for one business time zone."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self.zone = zone
+
+    def when(self, at: datetime | None, *, now: datetime | None = None) -> Markup:
+        """ "23 Nov, 14:02 CET" as a <time>; with the year when it is another than `now`'s."""
+        if at is None:
+            return Markup("never")
+        local = at.astimezone(self.zone)
+        year = f" {local.year}" if now is None or local.year != now.astimezone(self.zone).year else ""
+        return self._time(at, f"{local.day} {local:%b}{year}, {local:%H:%M} {self.abbreviation(at)}")
+
+    def clock(self, at: datetime) -> Markup:
+        """ "14:02 Europe/Berlin"."""
+        return self._time(at, f"{at.astimezone(self.zone):%H:%M} {self.zone.key}")
+
+    def day(self, on: datetime | date) -> str:
+        """ "23 Nov" on the business calendar."""
+        local = on.astimezone(self.zone) if isinstance(on, datetime) else on
+        return f"{local.day} {local:%b}"
+
+    def ago(self, at: datetime, now: datetime) -> Markup:
+        """How long before `now`, as a <time>."""
+        length = now - at
+        text = "just now" if length < timedelta(minutes=1) else f"{span(length)} ago"
+        return self._time(at, text)
+
+    def abbreviation(self, at: datetime) -> str:
+        """ "CET"; "UTC+3" where the zone has no name for it."""
+        name = at.astimezone(self.zone).tzname() or ""
+        return f"UTC{name}" if name[:1] in "+-" else name
+
+    def _time(self, at: datetime, text: str) -> Markup:
+        local = at.astimezone(self.zone)
+        full = f"{local:%A}, {local.day} {local:%B %Y, %H:%M:%S} {self.zone.key}"
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(local.isoformat(), full, text)
+
+
+def kind(name: str) -> str:
+    return KINDS.get(name, name.replace("_", " ").capitalize())
+
+
+def state(of: PatternState) -> str:
+    return STATES[of]
+
+
+def ratio(observed: float, expected: float) -> str:
+    """ "4.2×", as far as it means anything; "" when nothing was expected."""
+    if expected < 0.05:
+        return ""
+    times = observed / expected
+    return f"{times:.0f}×" if times >= 10 else f"{times:.1f}×"
+
+
+def chance(strength: float) -> str:
+    """In how many weeks chance alone does this to one topic once: "1 in 40"."""
+    weeks = chance_weeks(strength)
+    if weeks > MOST_WEEKS:
+        return f"< 1 in {MOST_WEEKS:,.0f}"
+    return f"1 in {max(1.0, weeks):.0f}"
+
+
+def compact(text: str) -> str:
+    """Ticket text without its blank lines."""
+    return "\n".join(line for line in text.splitlines() if line.strip())
+
+
+def reason(why: Placement | None) -> str:
+    """Why a ticket is in its pattern, in words."""
+    if why is None:
+        return "placed before reasons were kept"
+    return next((text for rule, text in RULES.items() if why.rule.startswith(rule)), why.rule)
+
+
+def event(of: Event) -> str:
+    return EVENTS.get(of.type, of.type.replace(".", " "))
+
+
+def detail(of: Event) -> str:
+    """What an event adds to its name."""
+    data = of.data
+    match of.type:
+        case "pattern.renamed":
+            return f"“{data.get('was', '')}” is now “{data.get('name', '')}”"
+        case "pattern.changed" | "pattern.regressed":
+            return f"{_word(data.get('was'))} → {_word(data.get('state'))}"
+        case "pattern.created":
+            return f"{plural(data.get('tickets', 0), 'ticket')} from {plural(data.get('customers', 0), 'customer')}"
+        case "release.recorded":
+            return f"{data.get('title', '')} {data.get('version', '')}".strip()
+        case _:
+            return str(data.get("sentence") or data.get("reason") or "")
+
+
+def _word(value: object) -> str:
+    return next((text for name, text in STATES.items() if name == value), str(value))
+
+
+FILTERS = {
+    "kind": kind, "state": state, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
+    "detail": detail, "compact": compact, "amount": amount, "plural": plural,
+}  # fmt: skip
