@@ -248,12 +248,16 @@ def _item(
 
 def _resolutions(found: Sequence[Ticket], before: datetime) -> list[dict[str, Any]]:
     """What was done, how often, and how often it held: resolutions worded alike counted together."""
-    groups: dict[str, list[Ticket]] = {}
-    for ticket in {t.id: t for t in found}.values():
-        if ticket.resolution and ticket.resolved_at and ticket.resolved_at <= before:
-            key = " ".join(sorted(set(lexical.tokens(ticket.resolution.lower()))))[:300]
-            groups.setdefault(key, []).append(ticket)
-    told = [_resolution(group) for group in groups.values()]
+    groups: list[tuple[set[str], list[Ticket]]] = []
+    known = {t.id: t for t in found if t.resolution and t.resolved_at and t.resolved_at <= before}
+    for ticket in sorted(known.values(), key=lambda t: (len(t.resolution), t.resolution, t.id)):
+        said = set(lexical.tokens(ticket.resolution))
+        home = next((g for words, g in groups if len(words & said) >= ALIKE * len(words | said)), None)
+        if home is None:
+            groups.append((said, [ticket]))
+        else:
+            home.append(ticket)
+    told = [_resolution(group) for _, group in groups]
     return sorted(told, key=lambda r: (-r["n"], r["label"]))[:FIXES]
 
 
