@@ -215,7 +215,7 @@ def ticket(t: Ticket, *, placement: Placement | None = None) -> dict[str, Any]:
     """A ticket as the API shows it: cleaned, redacted, requester and account as keyed hashes."""
     return {
         "id": t.id, "source": t.source, "external_id": t.external_id, "url": t.url,
-        "created_at": time(t.created_at), "updated_at": time(t.updated_at), "seen_at": time(t.seen_at),
+        "created_at": time(t.created_at), "updated_at": time(t.updated_at), "seen_at": None if t.backfill else time(t.seen_at),
         "subject": t.subject, "body": t.body, "requester": t.requester, "account": t.account,
         "account_name": t.account_name, "attributes": dict(t.attributes), "tags": list(t.tags),
         "status": t.status.value, "resolution": t.resolution, "resolved_at": time(t.resolved_at),

@@ -117,7 +117,8 @@ class ExactIndex:
         stop = start + len(batch.seqs)
         if stop > len(self._space.seqs):
             self._space = _grown(self._space, self.rows, stop)
-        for column, values in zip(self._space, batch, strict=True):
+        columns: Sequence[NDArray[Any]] = self._space
+        for column, values in zip(columns, batch, strict=True):
             column[start:stop] = values
         self.rows = _first(self._space, stop)  # from here on readers see the new rows
 
@@ -424,7 +425,8 @@ def _first(space: _Rows, count: int) -> _Rows:
 def _grown(space: _Rows, rows: _Rows, least: int) -> _Rows:
     """Twice the room, or what is needed, with the published rows copied in."""
     larger = _allocate(max(least, 2 * len(space.seqs)), space.vectors.shape[1])
-    for column, values in zip(larger, rows, strict=True):
+    columns: Sequence[NDArray[Any]] = larger
+    for column, values in zip(columns, rows, strict=True):
         column[: len(values)] = values
     return larger
 

@@ -62,8 +62,9 @@ class Knot:
 
     ticket_id: str  # the ticket that completed it
     at: datetime
-    score: float  # mean - history_weight * ln(1 + history)
-    mean: float  # mean pairwise similarity of the best triple
+    score: float  # of the best triple: lower the less pure and the less new it is
+    mean: float  # mean pairwise similarity of the triple
+    weakest: float  # similarity of its least similar pair
     history: int  # distinct customers 7 to 182 days back at least this similar to the new ticket
     triple: tuple[str, str, str]
     ticket_ids: tuple[str, ...]  # the evidence: the triple and whatever belongs to it, oldest first
@@ -88,12 +89,15 @@ class Settings:
     body_chars: int = 2500
     title_weight: int = 2
     boilerplate_after: int = 5  # a body line held by so many tickets older than the window is dropped
-    words: float = 0.5
+    title: float = 0.3  # weights of the parts of a similarity; the centred cosine has 1
+    words: float = 0.3
     signatures: float = 0.5
+    purity: float = 0.3  # share of the way from its mean to its weakest pair that a triple's score sinks
+    stranger: float = 0.4  # a triple whose weakest pair is below this share of its mean is none
     history: float = 0.07  # similarity a triple must gain per e-fold of earlier customers like it
-    start: float = 0.87  # first threshold at 3 calls per 1,000 tickets
-    slope: float = 0.11  # by which a budget twice as large lowers it
-    step: float = 0.01  # of the dial, per call
+    start: float = 0.66  # first threshold at 3 calls per 1,000 tickets
+    slope: float = 0.08  # by which a budget twice as large lowers it
+    step: float = 0.003  # of the dial, per call
     down: float = 0.25  # the dial stays so near its first threshold
     up: float = 0.35
 
@@ -110,6 +114,9 @@ class Settings:
         """The threshold after one more ticket: rises with every call, sinks slowly without."""
         moved = threshold + self.step * (called - self.per_1000 / 1000)
         return min(max(moved, self.lowest), self.first + self.up)
+
+
+CENTRE_PRIOR = 50.0  # pseudo-tickets at 0 in the mean vector of a new desk
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +186,17 @@ class _Field:
         return shared, dense @ dense.T
 
 
+@dataclass(frozen=True, slots=True)
+class _Triple:
+    """The document with candidates `j` and `k`, and how alike the three are."""
+
+    j: int
+    k: int
+    mean: float
+    weakest: float
+    pure: float
+
+
 class Neighbourhood:
     """The scan's memory. Feed it every ticket once, in one order; the answer may be a `Knot`.
 
@@ -190,6 +208,7 @@ class Neighbourhood:
         self.settings = settings or Settings()
         self.threshold = self.settings.first
         self._fields = {
+            "title": _Field(),
             "words": _Field(),
             "codes": _Field(limit=10, limit_share=0.01),
             "frames": _Field(limit=25),
@@ -202,6 +221,7 @@ class Neighbourhood:
         self._customers: list[str] = []
         self._known: set[str] = set()
         self._vectors: Matrix = np.empty((0, 0), dtype=np.float32)  # exact float16 values
+        self._sum: Floats = np.zeros(0)  # of all vectors; exact, since each is made of float16 values
         self._called: dict[str, float] = {}  # ticket id -> when it was last called, Unix seconds
 
     def feed(self, doc: Doc) -> Knot | None:
@@ -235,6 +255,7 @@ class Neighbourhood:
         """The rest of what a restart needs, as JSON values: dial, recent calls, sizes of the tables."""
         return {
             "threshold": self.threshold,
+            "sum": self._sum.tolist(),
             "called": self._still_quiet(self._at[-1]) if self._at else {},
             "documents": {name: table.documents for name, table in self._tables().items()},
         }
@@ -255,6 +276,7 @@ class Neighbourhood:
         """
         restored = cls(settings)
         restored.threshold = state["threshold"]
+        restored._sum = np.array(state["sum"])
         restored._called = dict(state["called"])
         for name, table in restored._tables().items():
             table.load(((k, n) for kind, k, n in counts if kind == name), state["documents"][name])
@@ -287,9 +309,10 @@ class Neighbourhood:
         often = set(slots[self._lines[lines] >= self.settings.boilerplate_after].tolist())
         self._pending.append((at, lines))
         body = "\n".join(line for line in doc.body.split("\n") if slot("line", masked(line)) not in often)
-        words = term_slots(doc.title) * self.settings.title_weight
+        title = term_slots(doc.title)
         fields = (
-            counted(words + term_slots(body[: self.settings.body_chars])),
+            counted(title),
+            counted(title * self.settings.title_weight + term_slots(body[: self.settings.body_chars])),
             counted({slot("code", code) for code in doc.codes}),
             counted({slot("frame", frame) for frame in doc.frames}),
             counted({slot("shingle", run) for line in doc.error_lines for run in shingles(line)}),
@@ -309,6 +332,7 @@ class Neighbourhood:
     def _count(self, new: _Print) -> None:
         for one, columns in zip(self._fields.values(), new.columns, strict=True):
             one.counts.add(columns)
+        self._sum = self._sum + new.vector if len(self._sum) else new.vector
 
     def _remember(self, new: _Print) -> None:
         self._expire(new.at)
@@ -366,24 +390,21 @@ class Neighbourhood:
         if len(rows) < 2:
             return None
         pairs = self._pairs(new, rows)
-        mean, j, k = self._best_triple(pairs, rows)
-        if mean < self.settings.lowest:
+        triple = self._best_triple(pairs, rows)
+        if triple is None or triple.pure < self.settings.lowest:
             return None
-        history = self._history(new, mean, low)
-        fit = (pairs[:-1, j] + pairs[:-1, k] + pairs[:-1, -1]) / 3
-        evidence = sorted(
-            {rows[j], rows[k], *(r for r, f in zip(rows, fit, strict=True) if f >= self.threshold)}
-        )
-        score = mean - self.settings.history * math.log1p(history)
+        history = self._history(new, triple.mean, low)
+        evidence = sorted(rows[member] for member in self._members(triple, pairs, rows))
         return Knot(
             ticket_id=new.ticket_id,
             at=datetime.fromtimestamp(new.at, UTC),
-            score=score,
-            mean=mean,
+            score=triple.pure - self.settings.history * math.log1p(history),
+            mean=triple.mean,
+            weakest=triple.weakest,
             history=history,
-            triple=(self._ids[rows[j]], self._ids[rows[k]], new.ticket_id),
+            triple=(self._ids[rows[triple.j]], self._ids[rows[triple.k]], new.ticket_id),
             ticket_ids=(*(self._ids[row] for row in evidence), new.ticket_id),
-            customers=len({new.customer, *(self._customers[row] for row in evidence)}),
+            customers=1 + len(evidence),
             threshold=self.threshold,
         )
 
@@ -396,14 +417,29 @@ class Neighbourhood:
         others = (row for row in order if self._customers[row] != new.customer)
         return list(islice(others, self.settings.candidates))
 
-    def _best_triple(self, pairs: Floats, rows: Sequence[int]) -> tuple[float, int, int]:
-        """(mean similarity, j, k) of the best pair of candidates, by two customers, with the document."""
-        best = (-math.inf, 0, 0)
+    def _best_triple(self, pairs: Floats, rows: Sequence[int]) -> _Triple | None:
+        """The purest triple of the document and two candidates, all of different customers."""
+        best = None
         for j, k in combinations(range(len(rows)), 2):
-            if self._customers[rows[j]] != self._customers[rows[k]]:
-                mean = float(pairs[-1, j] + pairs[-1, k] + pairs[j, k]) / 3
-                best = max(best, (mean, -j, -k))
-        return best[0], -best[1], -best[2]
+            if self._customers[rows[j]] == self._customers[rows[k]]:
+                continue
+            sides = (float(pairs[-1, j]), float(pairs[-1, k]), float(pairs[j, k]))
+            mean, weakest = sum(sides) / 3, min(sides)
+            if weakest < self.settings.stranger * mean:
+                continue  # two copies and a stranger are not three reports
+            pure = mean - self.settings.purity * (mean - weakest)
+            if best is None or pure > best.pure:
+                best = _Triple(j, k, mean, weakest, pure)
+        return best
+
+    def _members(self, triple: _Triple, pairs: Floats, rows: Sequence[int]) -> list[int]:
+        """The triple's two candidates and the others that fit it, one of each customer, best first."""
+        fit = (pairs[:-1, triple.j] + pairs[:-1, triple.k] + pairs[:-1, -1]) / 3
+        members = {self._customers[rows[triple.j]]: triple.j, self._customers[rows[triple.k]]: triple.k}
+        for place in np.argsort(-fit, kind="stable").tolist():
+            if fit[place] >= self.threshold:
+                members.setdefault(self._customers[rows[place]], place)
+        return list(members.values())
 
     def _history(self, new: _Print, mean: float, high: int) -> int:
         """Distinct customers between memory and window whose tickets are at least as similar."""
@@ -415,7 +451,12 @@ class Neighbourhood:
 
     def _similar(self, new: _Print, low: int, high: int) -> Floats:
         """(high - low,) similarity of the document with each remembered row."""
-        dense = self._vectors[low:high].astype(np.float64) @ new.vector
+        centre = self._centre()
+        mean = centre @ centre
+        dots = self._vectors[low:high].astype(np.float64) @ np.column_stack((new.vector, centre))
+        own = new.vector @ centre
+        lengths = np.maximum((1 - 2 * dots[:, 1] + mean) * (1 - 2 * own + mean), 1e-9)
+        dense = (dots[:, 0] - dots[:, 1] - own + mean) / np.sqrt(lengths)
         return self._mix(
             dense,
             [
@@ -426,7 +467,8 @@ class Neighbourhood:
 
     def _pairs(self, new: _Print, rows: Sequence[int]) -> Floats:
         """(n + 1, n + 1) similarities of the picked rows and, last, the document."""
-        vectors = np.vstack((self._vectors[rows].astype(np.float64), new.vector))
+        vectors = np.vstack((self._vectors[rows].astype(np.float64), new.vector)) - self._centre()
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         return self._mix(
             vectors @ vectors.T,
             [
@@ -435,16 +477,22 @@ class Neighbourhood:
             ],
         )
 
+    def _centre(self) -> Floats:
+        """(dim,) mean of all vectors so far, drawn to 0 while they are few: what the whole desk shares."""
+        centre: Floats = self._sum / (self._fields["words"].counts.documents + CENTRE_PRIOR)
+        return centre
+
     def _mix(self, dense: Floats, fields: Sequence[tuple[Floats, Floats]]) -> Floats:
         """One similarity from its parts, on a grid of 2^-20 so that no order of summing shows."""
-        (_, words), (codes, _), (frames, _), (runs, runs_cosine) = fields
+        (_, title), (_, words), (codes, _), (frames, _), (runs, runs_cosine) = fields
         signatures = (
             0.02 * np.minimum(codes, 12)
             + 0.04 * np.log1p(frames)
             + 0.06 * np.log1p(runs)
             + 0.15 * runs_cosine
         )
-        mixed = dense + self.settings.words * words + self.settings.signatures * signatures
+        lexical = self.settings.title * title + self.settings.words * words
+        mixed = dense + lexical + self.settings.signatures * signatures
         rounded: Floats = np.round(mixed * (1 << 20)) / (1 << 20)
         return rounded
 

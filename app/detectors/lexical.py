@@ -302,8 +302,11 @@ class Bm25:
             self._segments.append(earlier.merged(later))
             settled //= 2
 
-    def scores(self, slots: Sequence[int]) -> Floats32:
-        """(documents,) score of every document for a query given as the slots of its tokens."""
+    def scores(self, slots: Sequence[int]) -> tuple[Floats32, float]:
+        """(documents,) score of every document for a query given as the slots of its tokens.
+
+        The second value is what a document made of nothing but the query's rare words could get.
+        """
         found, times = np.unique(np.array(slots, dtype=np.int32), return_counts=True)
         columns = self._counts.columns(found)
         frequency = self._counts[columns]
@@ -313,8 +316,8 @@ class Bm25:
         affordable[:3] = True
         rarest = rarest[affordable]
         df = frequency[rarest]
-        weights = np.log1p((len(self) - df + 0.5) / (df + 0.5)) * times[rarest]
-        return self._accumulate(columns[rarest], weights.astype(np.float32))
+        weights = np.log1p((len(self) - df + 0.5) / (df + 0.5)) * (1 + np.log(times[rarest]))
+        return self._accumulate(columns[rarest], weights.astype(np.float32)), float(weights.sum())
 
     def _accumulate(self, columns: Slots, weights: Floats32) -> Floats32:
         total = np.zeros(len(self), dtype=np.float32)

@@ -129,7 +129,7 @@ def version_key(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
-def _thread(key: tuple[str, str], k: int, n: int, others: int, rest: int, q: float) -> Thread:  # noqa: PLR0917
+def _thread(key: tuple[str, str], k: int, n: int, others: int, rest: int, q: float) -> Thread:
     a, b, c, d = k + 0.5, n - k + 0.5, others + 0.5, rest - others + 0.5
     odds, spread = log(a * d / (b * c)), 1.96 * sqrt(1 / a + 1 / b + 1 / c + 1 / d)
     lift = (k / n) / max(others / rest, 0.5 / rest)

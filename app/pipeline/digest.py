@@ -39,7 +39,7 @@ class Digested:
     topics: dict[str, Topic] = field(default_factory=dict)
     vectors: list[tuple[str, str, Vector | None]] = field(default_factory=list)
     knots: list[dict[str, Any]] = field(default_factory=list)
-    nights: list[datetime] = field(default_factory=list)
+    night: datetime | None = None
 
 
 def digest(runtime: Runtime, *, limit: int = BATCH, until: datetime | None = None) -> int:
@@ -55,13 +55,27 @@ def digest(runtime: Runtime, *, limit: int = BATCH, until: datetime | None = Non
     with runtime.lock:
         held = memory.of(runtime)
         try:
-            done = _consider(runtime, held, batch, vectors)
-            with runtime.store.write() as session:
-                _write(runtime, session, held, batch, done)
+            for day in _by_day(held, batch):
+                done = _consider(runtime, held, day, vectors)
+                with runtime.store.write() as session:
+                    _write(runtime, session, held, day, done)
         except BaseException:
             runtime.memory = None  # it is ahead of the store now: read it again
             raise
     return len(batch)
+
+
+def _by_day(held: Memory, batch: Sequence[Ticket]) -> list[list[Ticket]]:
+    """Runs of tickets of one business day: a consolidation comes first in its run or not at all."""
+    runs: list[list[Ticket]] = []
+    last = None
+    for ticket in batch:
+        day = held.clock.day(ticket.created_at.timestamp())
+        if day != last:
+            runs.append([])
+            last = day
+        runs[-1].append(ticket)
+    return runs
 
 
 def _embed(runtime: Runtime, batch: Sequence[Ticket]) -> dict[str, tuple[str, Vector]]:
@@ -101,13 +115,13 @@ def _consider(
 
 
 def _nights(held: Memory, at: datetime, done: Digested) -> None:
-    """Consolidate once for the last business midnight that `at` lies beyond."""
+    """Consolidate for the last business midnight before `at`, unless that was done."""
     last = held.grouping.state.consolidated_at
     midnight = held.clock.midnight(held.clock.day(at.timestamp()))
     if last is None or midnight > last:
         revisions = held.grouping.consolidate(midnight)
         done.acts += [(midnight, revision) for revision in revisions]
-        done.nights.append(midnight)
+        done.night = midnight
 
 
 def _sight(
@@ -144,6 +158,10 @@ def _scan(held: Memory, ticket: Ticket, item: Item, done: Digested) -> None:
 
 def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Ticket], done: Digested) -> None:
     ids = [t.id for t in batch]
+    nightly = [act for act in done.acts if act[0] == done.night]
+    if done.night is not None:
+        regroup.write_down(runtime, session, held, nightly)
+        naming.nightly(session, held, done.night)
     topics.ensure(session, done.topics.values())
     held.book.know(done.topics.values())
     for topic_id, shown in topics.shown_by(session, ids).items():
@@ -152,9 +170,7 @@ def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Tic
     held.take(done.sightings)
     tickets.save_vectors(session, runtime.embedder.model_id, done.vectors)
     tickets.mark_digested(session, ids, at=runtime.now())
-    regroup.write_down(runtime, session, held, done.acts)
-    for night in done.nights:
-        naming.nightly(session, held, night)
+    regroup.write_down(runtime, session, held, done.acts[len(nightly) :])
     sources.save_terms(session, held.hood.counts(changed=True))
     consolidated = held.grouping.state.consolidated_at
     sources.save_note(session, NOTE, {

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from app.detectors import label
-from app.domain import TopicKind
+from app.domain import Ticket, TopicKind
 from app.pipeline.memory import Memory
 from app.store import patterns, tickets, topics
 
@@ -19,22 +19,19 @@ SHARE = 0.3  # of members showing a signature: it leads the name
 READ = 60  # members read for a name
 
 
-def name(session: Session, memory: Memory, ids: Sequence[str]) -> None:
-    """Give patterns the name their members suggest; a name a person gave stays."""
-    for id_ in ids:
-        pattern = patterns.resolve(session, id_)
-        if pattern.name_by != "engine" or not pattern.tickets:
-            continue
-        members = tickets.members(session, id_, limit=READ)
-        signature = _signature(session, [t.id for t in members])
-        made = label.name(
-            [(t.subject, t.body) for t in reversed(members)], signature=signature, background=memory.words
-        )
-        patterns.change(session, id_, name=made.title, phrases=made.phrases, signature=signature,
-                        named_tickets=pattern.tickets)  # fmt: skip
-        topic = memory.book.topic(topics.topic_id(TopicKind.PATTERN, id_))
-        topics.relabel(session, topic.id, made.title)
-        memory.book.know([topics.topic(topic.kind, topic.key, made.title, topic.first_at)])
+def name(session: Session, memory: Memory, id_: str, members: Sequence[Ticket]) -> None:
+    """Give a pattern the name its members (oldest first) suggest; a name a person gave stays."""
+    pattern = patterns.resolve(session, id_)
+    if pattern.name_by != "engine" or not members:
+        return
+    signature = _signature(session, [t.id for t in members])
+    texts = [(t.subject, t.body) for t in members]
+    made = label.name(texts, signature=signature, background=memory.words)
+    patterns.change(session, id_, name=made.title, phrases=made.phrases, signature=signature,
+                    named_tickets=max(pattern.tickets, len(members)))  # fmt: skip
+    topic = memory.book.topic(topics.topic_id(TopicKind.PATTERN, id_))
+    topics.relabel(session, topic.id, made.title)
+    memory.book.know([topics.topic(topic.kind, topic.key, made.title, topic.first_at)])
 
 
 def _signature(session: Session, members: Sequence[str]) -> str:
@@ -52,4 +49,5 @@ def _signature(session: Session, members: Sequence[str]) -> str:
 def nightly(session: Session, memory: Memory, night: datetime) -> None:
     """Learn the desk's words of the last quarter, and name young patterns that have grown again."""
     memory.learn_words(session, night)
-    name(session, memory, patterns.to_name(session, until=FROZEN_AT, growth=GROWTH))
+    for id_ in patterns.to_name(session, until=FROZEN_AT, growth=GROWTH):
+        name(session, memory, id_, tickets.members(session, id_, limit=READ)[::-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,10 +23,12 @@ Act = tuple[datetime, Decision | Revision]
 
 @dataclass
 class Written:
-    """What a sequence of acts came to; dicts with None values keep an order that a set would lose."""
+    """What a sequence of acts came to."""
 
-    founded: dict[str, datetime] = field(default_factory=dict)
-    touched: dict[str, None] = field(default_factory=dict)
+    founded: dict[str, tuple[datetime, tuple[str, ...]]] = field(
+        default_factory=dict
+    )  # when, of which tickets
+    touched: Counter[str] = field(default_factory=Counter)  # changes of each pattern
     homes: dict[str, str | None] = field(default_factory=dict)
     reasons: list[Placement] = field(default_factory=list)
 
@@ -49,9 +52,8 @@ def write_down(
     _rehome(session, memory, done.homes)
     patterns.recount(session, done.touched)
     patterns.save_sums(session, [sums(memory.grouping.row(id_)) for id_ in done.touched])
-    naming.name(session, memory, list(done.founded))
-    for id_, at in done.founded.items():
-        _tell_founded(session, id_, at)
+    for id_, (at, members) in done.founded.items():
+        _name(session, memory, id_, at, members)
     return done
 
 
@@ -59,7 +61,7 @@ def _decide(
     session: Session, memory: Memory, act: Decision, at: datetime, done: Written, engine: str
 ) -> None:
     if act.pattern_id and act.new:
-        _found(session, memory, act.pattern_id, at, done)
+        _found(session, memory, act.pattern_id, at, done, (act.ticket_id, *act.members))
     for ticket in (act.ticket_id, *act.members):
         done.homes[ticket] = act.pattern_id
         done.reasons.append(
@@ -68,7 +70,7 @@ def _decide(
             )
         )
     if act.pattern_id:
-        done.touched[act.pattern_id] = None
+        done.touched[act.pattern_id] += 1
         if act.returned:
             events.write(session, "pattern.returned", act.pattern_id, about(act.pattern_id), at=at)
 
@@ -85,12 +87,12 @@ def _destination(act: Revision) -> str | None:
 
 def _revise(session: Session, memory: Memory, act: Revision, done: Written, actor: str) -> None:
     one, other = act.pattern_id, act.other_id
-    done.touched |= dict.fromkeys(id_ for id_ in (one, other) if id_ is not None)
+    done.touched.update(id_ for id_ in (one, other) if id_ is not None)
     match act.kind:
         case RevisionKind.FOUNDED if one:
-            _found(session, memory, one, act.at, done)
+            _found(session, memory, one, act.at, done, act.ticket_ids)
         case RevisionKind.SPLIT if one and other:
-            _found(session, memory, other, act.at, done, split_from=one)
+            _found(session, memory, other, act.at, done, act.ticket_ids, split_from=one)
             _tell(session, "pattern.split", one, act, actor, into=other)
         case RevisionKind.MERGED if one and other:
             _merge(session, memory, one, other, done)
@@ -106,7 +108,14 @@ def _revise(session: Session, memory: Memory, act: Revision, done: Written, acto
 
 
 def _found(
-    session: Session, memory: Memory, id_: str, at: datetime, done: Written, *, split_from: str | None = None
+    session: Session,
+    memory: Memory,
+    id_: str,
+    at: datetime,
+    done: Written,
+    members: tuple[str, ...],
+    *,
+    split_from: str | None = None,
 ) -> None:
     row = memory.grouping.row(id_)
     patterns.create(
@@ -117,8 +126,7 @@ def _found(
     topic = topics.topic(TopicKind.PATTERN, id_, naming.NEW, row.founded_at)
     topics.ensure(session, [topic])
     memory.book.know([topic])
-    done.founded[id_] = at
-    done.touched[id_] = None
+    done.founded[id_] = (at, members)
 
 
 def _merge(session: Session, memory: Memory, loser: str, survivor: str, done: Written) -> None:
@@ -157,9 +165,15 @@ def _tell(session: Session, type_: str, id_: str, act: Revision, actor: str, **m
     events.write(session, type_, id_, data, at=act.at, actor=actor)
 
 
-def _tell_founded(session: Session, id_: str, at: datetime) -> None:
+def _name(session: Session, memory: Memory, id_: str, at: datetime, members: tuple[str, ...]) -> None:
+    """Name a new pattern by the tickets that founded it, and tell of it."""
+    found = list(tickets.by_ids(session, members).values())
+    naming.name(session, memory, id_, sorted(found, key=lambda t: (t.created_at, t.id)))
     made = patterns.resolve(session, id_)
-    data = about(id_) | {"name": made.name, "tickets": made.tickets, "customers": made.customers}
+    data = about(id_) | {
+        "name": made.name, "tickets": len(found), "customers": len({t.customer for t in found}),
+        "ticket_ids": sorted(members), "split_from": made.split_from,
+    }  # fmt: skip
     events.write(session, "pattern.created", id_, data, at=at)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -88,13 +88,16 @@ def change(session: Session, id_: str, **values: Any) -> Pattern:
     return record(Pattern, row)
 
 
-def recount(session: Session, ids: Iterable[str]) -> None:
-    """Bring ticket and customer counts and first and last times up to the members."""
-    for id_ in sorted(set(ids)):
+def recount(session: Session, changes: Mapping[str, int]) -> None:
+    """Bring ticket and customer counts and first and last times up to the members.
+
+    The version moves on by the number of changes, so it does not depend on how they were batched.
+    """
+    for id_, count in sorted(changes.items()):
         row = _row(session, id_)
         row.tickets, row.customers, first, last = tickets.counts_by_pattern(session, id_)
         row.first_at, row.last_at = first or row.first_at, last or row.last_at
-        row.version += 1
+        row.version += count
     session.flush()
 
 
@@ -105,7 +108,7 @@ def merge(session: Session, loser: str, survivor: str) -> tuple[str, ...]:
     session.execute(update(PatternRow).where(_P.merged_into == loser).values(merged_into=survivor))
     session.execute(update(AlertRow).where(_A.pattern_id == loser).values(pattern_id=survivor))
     change(session, loser, merged_into=survivor, state=PatternState.MERGED.value)
-    recount(session, [loser, survivor])
+    recount(session, {loser: 1, survivor: 1})
     return moved
 
 

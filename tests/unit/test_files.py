@@ -1,5 +1,5 @@
 """Exported files are read row by row, and every bad row is named with its line and reason."""
-# ruff: noqa: E501 - tables of whole lines
+
 
 import gzip
 import json

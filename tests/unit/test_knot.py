@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from app.detectors.knot import Doc, Knot, Neighbourhood, Settings, strength
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
-DIM = 32
+DIM = 256
 
 
 def vector(topic: int, noise: int) -> NDArray[np.float16]:
     """A unit vector near its topic's axis; equal arguments give equal vectors."""
-    mixed = np.random.default_rng([topic, noise]).normal(size=DIM) * 0.05
+    mixed = np.random.default_rng([topic, noise]).normal(size=DIM) * 0.02
     mixed[topic % DIM] += 1.0
     found: NDArray[np.float16] = (mixed / np.linalg.norm(mixed)).astype(np.float16)
     return found
@@ -189,7 +189,9 @@ def test_the_dial_spends_the_budget_and_no_more() -> None:
         [doc for k in range(50) for doc in burst(3, at=START + timedelta(hours=20 * k), topic=k)]
         + background(300)
     )
-    few, many = (len(scan(docs, Settings(per_1000=budget, step=0.02, slope=0.0, up=2.0))) for budget in (3, 30))
+    few, many = (
+        len(scan(docs, Settings(per_1000=budget, step=0.02, slope=0.0, up=2.0))) for budget in (3, 30)
+    )
     assert few < many
 
 

@@ -1,5 +1,5 @@
 """Cleaning keeps the customer's own words and the evidence, and a draft holds no person."""
-# ruff: noqa: E501, ISC004 - tables of whole mails
+# ruff: noqa: ISC004 - tables of whole mails
 
 import time
 from dataclasses import fields, replace

@@ -1,5 +1,5 @@
 """Personal data leaves a typed mark; everything an engineer needs stays."""
-# ruff: noqa: E501 - tables of whole lines; secrets are in two parts for secret scanners
+
 
 import time
 
