@@ -44,6 +44,7 @@ class Counts:
 
     starts: Floats  # (k,)
     observed: Floats
+    steady: Floats  # without single days' bursts where the window is longer than a day
     mean: Floats
     variance: Floats
     factor: Floats  # what today's traffic does to the expectation
@@ -57,6 +58,8 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
     own = ledger.between(rows, starts, ends, live=True)
     came = desk.between(starts, ends, live=True)
     due = desk.forecast_between(starts, ends)
+    late = desk.overlaps_gap(starts, at)
+    came[late] = (due * (came.sum(1) / np.maximum(due.sum(1), 1e-9))[:, None])[late]
     theta = share.overall[:, :, None]
     factor = (np.maximum(came - own, 0.0) + SHRINK) / (due * (1.0 - theta) + SHRINK)
     overall = (came.sum(1) + SHRINK) / (due.sum(1) + SHRINK)
@@ -74,7 +77,9 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
         + DRIFT**2 * (share.age_weeks + weeks) / 2.0
         + (SURGE_SPREAD * np.log(overall)) ** 2
     )
-    return Counts(starts, own.sum(2), mean, mean + mean**2 * relative, surge)
+    observed = own.sum(2)
+    steady = np.where(hours > 24.0, np.maximum(observed - share.burst, 0.0), observed)
+    return Counts(starts, observed, steady, mean, mean + mean**2 * relative, surge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     birth = ledger.born[rows, None] > seen.starts  # the ticket that made the topic known is no evidence
     penalty = np.array(list(calibration.WINDOW_PENALTY.values()))
     usable = (seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at) & lasting(ledger, rows, at, birth)
-    p = mid_p((seen.observed - birth)[usable], seen.mean[usable], seen.variance[usable])
+    p = mid_p(np.maximum(seen.steady - birth, 0.0)[usable], seen.mean[usable], seen.variance[usable])
     score = np.full(usable.shape, -np.inf)
     score[usable] = -np.log10(np.maximum(p, 1e-300))
     score -= penalty
