@@ -364,10 +364,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """A topic's closed days: what each adds to the baseline (n, D, BLOCKS), its expectation (n, D) and the
-    part of its count (n, D) that a usual day could not have brought."""
+    """A topic's closed days: what each adds to the baseline, by block (n, D, BLOCKS) and in all (n, D), its
+    expectation (n, D), and the part of its count (n, D) that a usual day could not have brought."""
 
     credited: Floats
+    total: Floats
     mean: Floats
     burst: Floats
 
@@ -378,7 +379,7 @@ def judged_days(daily: Floats, volume: Floats, *, age_days: float) -> Days:
     One-sided and Huber-like, iterated from the raw mean downwards, so a new level is never locked out. A
     desk of ten days has nothing to judge by: all is credited.
     """
-    total = daily.sum(2)
+    total = np.add.reduce([daily[:, :, block] for block in range(BLOCKS)])  # far faster than sum(2)
     weight = 2.0 ** (-np.arange(len(volume), 0, -1) / MEMORY_HALF_LIFE_DAYS)
     exposure = np.maximum(np.einsum("d,db->b", weight, volume), 1e-9)
     kept, burst = np.ones_like(total), np.zeros_like(total)
@@ -391,7 +392,7 @@ def judged_days(daily: Floats, volume: Floats, *, age_days: float) -> Days:
         usual = np.minimum(total, mean + 2.33 * sd + 1.0)
         burst = total - usual
         kept = np.where(total > mean + 3.5 * sd + 2.0, mean, usual) / np.maximum(total, 1.0)
-    return Days(daily * kept[:, :, None], mean, burst)
+    return Days(daily * kept[:, :, None], total * kept, mean, burst)
 
 
 def day_noise(credited: Floats, mean: Floats) -> Floats:
@@ -421,7 +422,7 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     closed = np.arange(today) < day[:, None]
     weight = np.where(closed, 2.0 ** (-age_days / MEMORY_HALF_LIFE_DAYS), 0.0)
     exposure = np.einsum("kd,db->kb", weight, volume)
-    evidence = np.einsum("kd,ndb->nkb", weight, days.credited)
+    evidence = np.matmul(weight, days.credited)  # one small product per topic, whoever else is asked for
     weighed = np.maximum(weight.sum(1), 1e-9)
     usual_day = exposure.sum(1) / weighed
     # The hours of the day before the window, at full weight, credited up to what a usual day could bring.
@@ -430,7 +431,7 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     usual = evidence.sum(2) / weighed
     cap = usual + 2.33 * np.sqrt(usual) + 1.0
     begun *= np.minimum(1.0, cap / np.maximum(begun.sum(2), 1.0))[:, :, None]
-    spread = np.einsum("kd,nd->nk", weight**2, days.credited.sum(2)) + begun.sum(2)
+    spread = _weighed(weight**2, days.total) + begun.sum(2)
     evidence = evidence + begun
     lasting = (at - starts > SINCE_BIRTH_DAYS * DAY_S)[:, None]
     unborn = np.where(lasting, _unborn(ledger.born[rows], desk, weight, volume), 0.0)
@@ -455,9 +456,14 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
         overall=overall,
         by_block=by_block,
         age_weeks=(weight * age_days).sum(1) / weighed / 7.0,
-        day_noise=day_noise(days.credited.sum(2), days.mean),
-        burst=np.einsum("kd,nd->nk", inside.astype(float), days.burst),
+        day_noise=day_noise(days.total, days.mean),
+        burst=_weighed(inside.astype(float), days.burst),
     )
+
+
+def _weighed(weight: Floats, days: Floats) -> Floats:
+    """(n, k) sums of (n, D) days under each of (k, D) weights, every topic by itself."""
+    return np.asarray(np.matmul(weight, days[:, :, None])[:, :, 0])
 
 
 def _unborn(born: Floats, desk: Desk, weight: Floats, volume: Floats) -> Floats:
