@@ -30,7 +30,7 @@ GAP_CUSTOMERS = 12.0  # a silence is a gap once this many customers were due in 
 Span = tuple[float, float]  # (begin, end] in Unix seconds
 
 
-def _inside(at: Floats, spans: Sequence[Span]) -> Flags:
+def inside(at: Floats, spans: Sequence[Span]) -> Flags:
     hit = np.zeros(len(at), bool)
     for begin, end in spans:
         hit |= (at > begin) & (at <= end)
@@ -57,7 +57,7 @@ class Counted:
         customer = np.concatenate([s.customer for s in topics]) if topics else np.empty(0, np.int64)
         topic = np.repeat(np.arange(len(topics)), [len(s.at) for s in topics])
         if spans:
-            kept = ~_inside(at, spans)
+            kept = ~inside(at, spans)
             at, live, customer, topic = at[kept], live[kept], customer[kept], topic[kept]
         slot = clock.slots(at)
         day = slot // 24
@@ -90,7 +90,7 @@ class Desk:
 
     `volume` (D, BLOCKS) customers per day and clock block; `edges` (24 D + 1,) Unix seconds of the
     clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, BLOCKS) the
-    forecast summed up per block.
+    forecast summed up per block; `unrest` (D,) see `unrest_at`.
     """
 
     clock: BusinessClock
@@ -102,6 +102,7 @@ class Desk:
     hourly: Floats
     forecast: Floats
     ahead: Floats
+    unrest: Floats
     so_far: Ints
     live_so_far: Ints
     voids: tuple[Span, ...] = ()
@@ -179,6 +180,7 @@ class Desk:
             hourly=hourly.astype(float),
             forecast=forecast,
             ahead=ahead,
+            unrest=_unrest(hourly.sum(1), forecast.sum(1)),
             so_far=_so_far(came, np.ones(len(came), bool)),
             live_so_far=_so_far(came, counted.live),
             voids=voids,
@@ -196,6 +198,13 @@ class Desk:
     def age_days(self, at: float) -> float:
         """How long the desk has been known at `at`."""
         return (at - float(self.counted.at[0])) / DAY_S if len(self.counted.at) else 0.0
+
+    def unrest_at(self, at: float) -> float:
+        """How far a day's traffic usually lies from its forecast, as a log ratio.
+
+        A topic's share cannot account for what the whole desk does; the larger it is, the less.
+        """
+        return float(self.unrest[min(self.day_index(at), len(self.unrest) - 1)])
 
     def forecast_between(self, begin: Floats, end: Floats) -> Floats:
         """(k, BLOCKS) customers forecast per block in each (begin, end]."""
@@ -271,6 +280,14 @@ def _kept_share(edges: Floats, voids: Sequence[Span]) -> Floats:
     for begin, end in voids:
         kept -= np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0.0, None)
     return np.asarray(np.clip(kept, 0.0, None) / np.maximum(length, 1e-9))
+
+
+def _unrest(came: Floats, due: Floats) -> Floats:
+    """(D,) root mean square log ratio of traffic to forecast over the days before each, drawn to 0.15."""
+    off = np.clip(np.log((came + 20.0) / (due + 20.0)), -0.7, 0.7) ** 2
+    days = np.maximum(np.arange(len(off)) - 7.0, 0.0)  # the first week is its own forecast
+    before = np.concatenate([[0.0], np.cumsum(off)[:-1]])
+    return np.asarray(np.sqrt((before + 14.0 * 0.15**2) / (days + 14.0)))
 
 
 def _gaps(edges: Floats, hourly: NDArray[Any], exposure: Floats, at: float) -> tuple[Span, ...]:

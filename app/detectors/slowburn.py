@@ -76,7 +76,7 @@ def slow_burn(topics: Sequence[Series], desk: Desk, at: float) -> list[Finding]:
     findings = []
     for i in np.flatnonzero(strength > 0).tolist():
         series, k = topics[rows[i]], int(each[i].argmax())
-        tickets = window(series, float(seen.starts[k]), at)
+        tickets = window(series, float(seen.starts[k]), at, voids=desk.voids)
         customers = len(np.unique(series.customer[tickets]))
         if customers < MIN_CUSTOMERS:
             continue
