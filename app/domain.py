@@ -182,7 +182,7 @@ class TopicKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What is counted and alerted on; `key` is a signature's key, a pattern's id, "product=Billing" or "desk"."""
+    """What is counted and alerted on; `key`: a signature's key, a pattern's id, "product=Billing", "desk"."""
 
     id: str
     kind: TopicKind
@@ -194,7 +194,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One ticket showing one topic, at the ticket's time, by one customer; backfilled history is not `live`."""
+    """One ticket showing one topic, at the ticket's time, by one customer; backfilled rows are not live."""
 
     ticket_id: str
     topic_id: str

@@ -1,0 +1,55 @@
+"""The HTTP API put together: resources, problems, limits, request ids, OpenAPI."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+
+from app.api import (
+    alerts,
+    events,
+    middleware,
+    ops,
+    patterns,
+    problems,
+    releases,
+    similar,
+    sources,
+    subscriptions,
+    tickets,
+)
+from app.api.webhooks import describe
+from app.runtime import Runtime
+
+SUMMARY = "Recurring-issue pattern detection for customer support"
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    """The API over a runtime."""
+    app = FastAPI(
+        title="Foreshock",
+        summary=SUMMARY,
+        version=version("foreshock"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses={"default": {"description": "A problem", "content": {"application/problem+json": {
+            "schema": {"$ref": "#/components/schemas/Problem"}}}}},
+    )  # fmt: skip
+    app.state.runtime = runtime
+    resources = (tickets, patterns, alerts, releases, sources, events, subscriptions, similar, ops)
+    for resource in resources:
+        app.include_router(resource.router)
+    problems.install(app)
+    middleware.install(app, runtime)
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = describe(make())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app

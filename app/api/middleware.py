@@ -1,0 +1,150 @@
+"""Around every request: an id, a limit on its size, a limit on its rate, and who may ask without a key."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import MutableMapping
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem
+from app.runtime import Runtime
+from app.settings import LOOPBACK
+
+WINDOW_S = 60
+UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
+
+
+def install(app: FastAPI, runtime: Runtime) -> None:
+    app.add_middleware(BodyLimit, most=runtime.settings.body_limit_kb * 1024)
+    app.add_middleware(RateLimit, most=runtime.settings.requests_per_minute)
+    if runtime.settings.is_loopback:
+        app.add_middleware(LocalHost)
+    app.add_middleware(RequestId)
+
+
+class RequestId:
+    """Echo X-Request-Id, or make one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        id_ = given if given.isascii() and given.isprintable() and 0 < len(given) <= 100 else uuid.uuid4().hex
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = id_
+            await send(message)
+
+        await self.app(scope, receive, answer)
+
+
+class BodyLimit:
+    """Refuse a body larger than `most` bytes, announced or not, before it is held in memory."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdecimal() and int(length) > self.most:
+            await self._refuse(scope, receive, send)
+            return
+        if length != "0" or "transfer-encoding" not in Headers(scope=scope):
+            await self.app(scope, receive, send)
+            return
+        messages, size = [], 0
+        while True:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            if size > self.most:
+                await self._refuse(scope, receive, send)
+                return
+            if not message.get("more_body"):
+                break
+        waiting = iter(messages)
+
+        async def again() -> Message:
+            return next(waiting, None) or await receive()
+
+        await self.app(scope, again, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        text = f"the body is larger than {self.most // 1024} kB: send less at a time"
+        await problem(None, 413, text, instance=scope["path"])(scope, receive, send)
+
+
+class LocalHost:
+    """Without keys only this machine may ask, and no web page elsewhere through a name it made up."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            host = headers.get("host", "").rsplit(":", 1)[0].strip("[]") if "host" in headers else ""
+            if host not in (*LOOPBACK, "testserver") and "authorization" not in headers:
+                text = f"the host {host!r} is not this machine: use 127.0.0.1, or make an API key"
+                await problem(None, 421, text, instance=scope["path"])(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class RateLimit:
+    """At most `most` requests a minute for each key or address, told by the RateLimit headers (draft -11)."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app, self.most = app, most
+        self._lock = threading.Lock()
+        self._counts: MutableMapping[str, int] = {}
+        self._window = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(UNLIMITED):
+            await self.app(scope, receive, send)
+            return
+        now = time.time()
+        used, left_s = self._use(self._who(scope), now)
+        told = {
+            "RateLimit-Policy": f'"default";q={self.most};w={WINDOW_S}',
+            "RateLimit": f'"default";r={max(0, self.most - used)};t={left_s}',
+        }
+        if used > self.most:
+            text = f"more than {self.most} requests in a minute: wait {left_s} s"
+            headers = told | {"Retry-After": str(left_s)}
+            await problem(None, 429, text, instance=scope["path"], headers=headers)(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(told)
+            await send(message)
+
+        await self.app(scope, receive, answer)
+
+    def _who(self, scope: Scope) -> str:
+        client: Any = scope.get("client") or ("",)
+        return Headers(scope=scope).get("authorization") or str(client[0])
+
+    def _use(self, who: str, now: float) -> tuple[int, int]:
+        with self._lock:
+            window = int(now // WINDOW_S)
+            if window != self._window:
+                self._window, self._counts = window, {}
+            self._counts[who] = self._counts.get(who, 0) + 1
+            return self._counts[who], int((window + 1) * WINDOW_S - now) + 1

@@ -1,0 +1,297 @@
+"""The wire: what requests may hold and what answers promise. A field here is a promise."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.domain import (
+    Alert,
+    Change,
+    Delivery,
+    Event,
+    Pattern,
+    Placement,
+    RawTicket,
+    Release,
+    Status,
+    Subscription,
+    Ticket,
+)
+from app.store.sources import Health
+from app.store.webhooks import Attempt
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+
+
+class Wire(BaseModel):
+    """Unknown fields are refused, so that a misspelt one never passes silently."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class TicketIn(Wire):
+    """One ticket pushed over HTTP."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "external_id": "48211", "created_at": "2026-11-20T09:12:44Z",
+                "subject": "Export fails with E-4031", "body": "Since this morning every export ends with E-4031.",
+                "requester": "r-7701", "account": "a-88", "account_name": "Acme",
+                "attributes": {"product": "Reports", "version": "4.2", "region": "EU"},
+            }
+        },
+    )  # fmt: skip
+    external_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    created_at: AwareDatetime
+    updated_at: AwareDatetime | None = None
+    subject: Annotated[str, StringConstraints(max_length=1000)] = ""
+    body: Annotated[str, StringConstraints(max_length=500_000)] = ""
+    body_is_html: bool = False
+    url: Annotated[str, StringConstraints(max_length=2000)] = ""
+    requester: Text = ""
+    account: Text = ""
+    account_name: Text = ""
+    attributes: dict[Text, Text] = Field(default_factory=dict, max_length=40)
+    tags: list[Text] = Field(default_factory=list, max_length=100)
+    status: Status = Status.OPEN
+    resolution: Annotated[str, StringConstraints(max_length=100_000)] = ""
+    resolved_at: AwareDatetime | None = None
+    articles: list[Annotated[str, StringConstraints(max_length=2000)]] = Field(
+        default_factory=list, max_length=50
+    )
+    reopened: bool | None = None
+    satisfaction: float | None = Field(None, ge=0, le=1)
+    escalated: bool | None = None
+    ai_handled: bool | None = None
+    duplicate_of: Text = ""
+    problem: Text = ""
+
+    def raw(self, source: str) -> RawTicket:
+        values = self.model_dump()
+        values["tags"], values["articles"] = tuple(self.tags), tuple(self.articles)
+        return RawTicket(source=source, **values)
+
+
+class TicketsIn(Wire):
+    """Many tickets pushed in one request; each is accepted or refused on its own."""
+
+    source: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "push"
+    tickets: list[dict[str, Any]] = Field(min_length=1, max_length=500)
+
+
+class ReleaseIn(Wire):
+    """A release or a fix; a fix may name the pattern it is meant to end."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"at": "2026-11-18T08:00:00Z", "kind": "release", "title": "Reports 4.2",
+                        "product": "Reports", "version": "4.2"}
+        },
+    )  # fmt: skip
+    at: AwareDatetime
+    kind: Change = Change.RELEASE
+    title: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    product: Text = ""
+    version: Text = ""
+    pattern_id: Text | None = None
+    url: Annotated[str, StringConstraints(max_length=2000)] = ""
+
+
+class Reason(Wire):
+    """Why an alert is closed by hand."""
+
+    reason: Text = ""
+
+
+class DismissIn(Wire):
+    """`noise` tells the quality figures that the alert was not worth reading."""
+
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    noise: bool = True
+
+
+class SnoozeIn(Wire):
+    until: AwareDatetime
+
+
+class RenameIn(Wire):
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
+
+
+class MergeIn(Wire):
+    """The pattern named here is merged into the one in the address."""
+
+    pattern_id: Text
+
+
+class SimilarFilters(Wire):
+    """Only cases that match every one given are returned."""
+
+    product: Text = ""
+    version: Text = ""
+    language: Text = ""
+    status: Text = ""
+    source: Text = ""
+    since: AwareDatetime | None = None
+
+
+class SimilarIn(Wire):
+    """A text, or the id of a stored ticket."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"text": "The nightly export stops with E-4031 since the update", "k": 5,
+                        "filters": {"product": "Reports"}}
+        },
+    )  # fmt: skip
+    text: Annotated[str, StringConstraints(max_length=100_000)] = ""
+    ticket_id: Text = ""
+    filters: SimilarFilters = SimilarFilters()
+    k: int = Field(5, ge=1, le=50)
+    include: list[Literal["resolution", "pattern"]] = ["resolution", "pattern"]
+    as_of: AwareDatetime | None = None
+
+
+class FeedbackIn(Wire):
+    ticket: Text
+    verdict: Literal["right", "wrong", "helped"]
+
+
+class SubscriptionIn(Wire):
+    """Where events go. Without a secret one is made; it is shown once, in the answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"url": "https://hooks.example.com/foreshock", "event_types": ["alert.*"],
+                        "filter": {"product": "Reports", "min_customers": 3}}
+        },
+    )  # fmt: skip
+    url: Annotated[str, StringConstraints(max_length=2000)]
+    event_types: list[Text] = Field(default_factory=list, max_length=50)
+    filter: FilterIn = Field(default_factory=lambda: FilterIn())  # noqa: PLW0108 - defined below
+    include_text: bool = False
+    secret: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
+class FilterIn(Wire):
+    """A saved query: an event must match everything given."""
+
+    product: Text = ""
+    component: Text = ""
+    kind: Text = ""
+    state: Text = ""
+    severity: Literal["", "low", "medium", "high"] = ""
+    min_customers: int = Field(0, ge=0)
+    text: Text = ""
+
+
+class SubscriptionChange(Wire):
+    active: bool | None = None
+    event_types: list[Text] | None = None
+    filter: FilterIn | None = None
+    include_text: bool | None = None
+
+
+class ReplayIn(Wire):
+    """Send again: named events, or everything since a time."""
+
+    event_ids: list[Text] = Field(default_factory=list, max_length=1000)
+    since: AwareDatetime | None = None
+
+
+def time(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+def ticket(t: Ticket, *, placement: Placement | None = None) -> dict[str, Any]:
+    """A ticket as the API shows it: cleaned, redacted, requester and account as keyed hashes."""
+    return {
+        "id": t.id, "source": t.source, "external_id": t.external_id, "url": t.url,
+        "created_at": time(t.created_at), "updated_at": time(t.updated_at), "seen_at": None if t.backfill else time(t.seen_at),
+        "subject": t.subject, "body": t.body, "requester": t.requester, "account": t.account,
+        "account_name": t.account_name, "attributes": dict(t.attributes), "tags": list(t.tags),
+        "status": t.status.value, "resolution": t.resolution, "resolved_at": time(t.resolved_at),
+        "articles": list(t.articles), "reopened": t.reopened, "satisfaction": t.satisfaction,
+        "escalated": t.escalated, "ai_handled": t.ai_handled, "duplicate_of": t.duplicate_of,
+        "backfill": t.backfill, "pattern_id": t.pattern_id,
+        **({"placement": placed(placement)} if placement else {}),
+    }  # fmt: skip
+
+
+def placed(p: Placement) -> dict[str, Any]:
+    return {
+        "rule": p.rule, "score": round(p.score, 4), "runner_up": p.runner_up,
+        "runner_up_score": round(p.runner_up_score, 4), "at": time(p.at), "engine": p.engine,
+    }  # fmt: skip
+
+
+def pattern(p: Pattern) -> dict[str, Any]:
+    return {
+        "id": p.id, "name": p.name, "named_by": p.name_by, "phrases": list(p.phrases),
+        "state": p.state.value, "signature": p.signature, "tickets": p.tickets, "customers": p.customers,
+        "first_at": time(p.first_at), "last_at": time(p.last_at), "founded_at": time(p.founded_at),
+        "merged_into": p.merged_into, "split_from": p.split_from, "owner": p.owner, "version": p.version,
+        "links": {"self": f"/v1/patterns/{p.id}", "page": f"/patterns/{p.id}"},
+    }  # fmt: skip
+
+
+def alert(a: Alert) -> dict[str, Any]:
+    return {
+        "id": a.id, "kind": a.kind, "rule": a.rule, "tier": a.tier.value, "severity": a.severity,
+        "sentence": a.sentence,
+        "topic": {"kind": a.topic.kind.value, "key": a.topic.key, "label": a.topic.label},
+        "pattern_id": a.pattern_id, "finding": dict(a.finding), "ticket_ids": list(a.ticket_ids),
+        "opened_at": time(a.opened_at), "updated_at": time(a.updated_at),
+        "resolved_at": time(a.resolved_at), "acknowledged_at": time(a.acknowledged_at),
+        "acknowledged_by": a.acknowledged_by, "snoozed_until": time(a.snoozed_until),
+        "verdict": a.verdict, "reason": a.reason, "links": {"self": f"/v1/alerts/{a.id}"},
+    }  # fmt: skip
+
+
+def release(r: Release) -> dict[str, Any]:
+    return {
+        "id": r.id, "at": time(r.at), "kind": r.kind.value, "title": r.title, "product": r.product,
+        "version": r.version, "pattern_id": r.pattern_id, "url": r.url,
+    }  # fmt: skip
+
+
+def event(e: Event) -> dict[str, Any]:
+    return {
+        "id": e.id, "type": e.type, "at": time(e.at), "subject": e.subject, "sequence": e.sequence,
+        "actor": e.actor, "data": dict(e.data),
+    }  # fmt: skip
+
+
+def source(h: Health) -> dict[str, Any]:
+    return {
+        "name": h.name, "kind": h.kind, "paused": h.paused, "last_success_at": time(h.last_success_at),
+        "newest_ticket_at": time(h.newest_at), "last_error": h.last_error,
+        "last_error_at": time(h.last_error_at), "notes": list(h.notes),
+    }  # fmt: skip
+
+
+def subscription(s: Subscription) -> dict[str, Any]:
+    return {
+        "id": s.id, "url": s.url, "event_types": list(s.event_types), "filter": dict(s.filter),
+        "include_text": s.include_text, "active": s.active, "disabled_reason": s.disabled_reason,
+        "created_at": time(s.created_at),
+    }  # fmt: skip
+
+
+def delivery(d: Delivery, attempts: list[Attempt] | None = None) -> dict[str, Any]:
+    return {
+        "id": d.id, "event_id": d.event_id, "state": d.state, "attempts": d.attempts,
+        "next_at": time(d.next_at), "last_status": d.last_status, "last_error": d.last_error,
+        **({} if attempts is None else {"log": [
+            {"number": a.number, "at": time(a.at), "status": a.status, "took_ms": a.took_ms, "answer": a.answer}
+            for a in attempts
+        ]}),
+    }  # fmt: skip

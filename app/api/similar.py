@@ -1,0 +1,31 @@
+"""Has this happened before, and what fixed it?"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from app.api import schemas
+from app.api.deps import Reader, Run, answer
+from app.errors import Invalid
+from app.pipeline import similar
+
+router = APIRouter(prefix="/v1/similar", tags=["similar"])
+
+
+@router.post("", operation_id="findSimilar")
+def find(request: Request, run: Run, actor: Reader, content: schemas.SimilarIn) -> Response:
+    """Earlier cases like this text or ticket, what resolved them, or an honest "nothing similar"."""
+    if bool(content.text.strip()) == bool(content.ticket_id):
+        raise Invalid("send either text or ticket_id", pointer="/text")
+    found = similar.similar(
+        run, text=content.text, ticket_id=content.ticket_id, k=content.k, as_of=content.as_of,
+        include=tuple(content.include), filters=content.filters.model_dump(exclude_defaults=True),
+    )  # fmt: skip
+    return answer(request, found, tag=similar.tag(found))
+
+
+@router.post("/{query_id}/feedback", operation_id="judgeSimilar", status_code=204)
+def judge(run: Run, actor: Reader, query_id: str, content: schemas.FeedbackIn) -> Response:
+    """Say whether an answer was right, wrong, or helped."""
+    similar.feedback(run, query_id, ticket=content.ticket, verdict=content.verdict, actor=actor)
+    return Response(status_code=204)

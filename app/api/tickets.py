@@ -1,0 +1,82 @@
+"""Push tickets in, list and read them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import ValidationError
+
+from app.api import schemas
+from app.api.deps import Cursor, Limit, Reader, Run, Writer, answer, filters, listing
+from app.api.idempotency import Idempotent
+from app.domain import RawTicket
+from app.errors import Invalid
+from app.pipeline import intake
+from app.store import patterns, tickets
+
+router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=Idempotent)
+
+
+@router.post("", operation_id="pushTickets", status_code=202)
+def push(
+    run: Run, actor: Writer, content: Annotated[schemas.TicketIn | schemas.TicketsIn, Body()]
+) -> Response:
+    """Push one ticket, or many as `{"source": ..., "tickets": [...]}`.
+
+    202 when all were accepted, 207 with a result for each when some were not. A ticket is known by
+    (source, external_id): sending it again updates it, and changes nothing when nothing changed.
+    """
+    source = "push" if isinstance(content, schemas.TicketIn) else content.source
+    raws: list[RawTicket] = []
+    refused: dict[int, dict[str, Any]] = {}
+    order: list[str] = []
+    items = [content] if isinstance(content, schemas.TicketIn) else content.tickets
+    for number, item in enumerate(items):
+        try:
+            wire = item if isinstance(item, schemas.TicketIn) else schemas.TicketIn.model_validate(item)
+            raw = wire.raw(source)
+            intake.check(raw, run.now())
+        except (ValidationError, Invalid) as error:
+            external = item.get("external_id", "") if isinstance(item, dict) else raw.external_id
+            if isinstance(content, schemas.TicketIn) and isinstance(error, Invalid):
+                raise
+            refused[number] = {"external_id": str(external), "status": "invalid", "error": _why(error)}
+            order.append("")
+        else:
+            raws.append(raw)
+            order.append(raw.external_id)
+    outcome = intake.accept(run, raws, source_kind="push")
+    results = [refused.get(n) or {"external_id": e, **outcome[e]} for n, e in enumerate(order)]
+    return answer_status(results, 207 if refused else 202)
+
+
+def answer_status(results: list[dict[str, Any]], status: int) -> Response:
+    from fastapi.responses import JSONResponse
+
+    return JSONResponse({"results": results}, status)
+
+
+def _why(error: ValidationError | Invalid) -> str:
+    if isinstance(error, Invalid):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'/'.join(str(p) for p in first['loc'])}: {first['msg']}"
+
+
+@router.get("", operation_id="listTickets")
+def list_(request: Request, run: Run, actor: Reader, cursor: Cursor = None, limit: Limit = 50) -> Response:
+    """Tickets, newest first. Filters: source, status, pattern, product, version, language, channel, text."""
+    wanted = filters(request, tickets.FILTERS)
+    with run.store.read() as session:
+        found = tickets.search(session, wanted, cursor=cursor, limit=limit)
+    return listing(request, [schemas.ticket(t) for t in found.items], found.next_cursor)
+
+
+@router.get("/{id}", operation_id="getTicket")
+def get(request: Request, run: Run, actor: Reader, id: str) -> Response:
+    """One ticket, with the reason it is in its pattern."""
+    with run.store.read() as session:
+        found = tickets.get(session, id)
+        placement = patterns.placements(session, [id]).get(id)
+    return answer(request, schemas.ticket(found, placement=placement))

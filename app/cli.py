@@ -1,0 +1,363 @@
+"""The commands: `python -m app NAME` or `foreshock NAME`. Each says what went wrong in one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app import demo as demonstration
+from app import server, settings
+from app.errors import ForeshockError, Invalid
+from app.runtime import Runtime, build, utc_now
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  help="Foreshock finds recurring and emerging issues in a support queue.")  # fmt: skip
+keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+app.add_typer(keys, name="key")
+console = Console(stderr=True)
+out = Console()
+
+Config = Annotated[Path | None, typer.Option("--config", help="settings file (default: foreshock.toml)")]
+Port = Annotated[int | None, typer.Option(help="port to listen on")]
+Host = Annotated[str | None, typer.Option(help="address to listen on")]
+
+
+def main() -> None:
+    """Run a command; an expected error is one line and exit code 1, an interrupt is 130."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for talkative in ("alembic", "apscheduler", "httpx"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    try:
+        app()
+    except ForeshockError as error:
+        console.print(f"[red]foreshock:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@contextmanager
+def _runtime(config: Path | None, **overrides: Any) -> Iterator[Runtime]:
+    runtime = build(settings.load(config, **{k: v for k, v in overrides.items() if v is not None}))
+    try:
+        yield runtime
+    finally:
+        runtime.close()
+
+
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left on a terminal; a plain line every few seconds elsewhere."""
+    started = last = time.monotonic()
+    if console.is_terminal:
+        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+                 TextColumn("{task.fields[rate]}/s"), TimeRemainingColumn())  # fmt: skip
+        with Progress(*parts, console=console, transient=False) as bar:
+            task = bar.add_task(label, total=None, rate="0")
+
+            def show(done: int, total: int) -> None:
+                rate = done / max(time.monotonic() - started, 1e-6)
+                bar.update(task, completed=done, total=total, rate=f"{rate:,.0f}")
+
+            yield show
+        return
+
+    def say(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < 5 and done < total:
+            return
+        last = now
+        rate = done / max(now - started, 1e-6)
+        left = (total - done) / max(rate, 1e-6)
+        print(
+            f"{label}: {done:,} of {total:,} ({rate:,.0f}/s, {left:,.0f} s left)", file=sys.stderr, flush=True
+        )
+
+    yield say
+
+
+@app.command()
+def serve(config: Config = None, host: Host = None, port: Port = None) -> None:
+    """Run the API, the pages and the worker in one process."""
+    with _runtime(config, host=host, port=port) as runtime:
+        server.serve(runtime, work=True, say=console.print)
+
+
+@app.command()
+def api(config: Config = None, host: Host = None, port: Port = None) -> None:
+    """Run the API and the pages only; run `worker` beside it."""
+    with _runtime(config, host=host, port=port) as runtime:
+        server.serve(runtime, work=False, say=console.print)
+
+
+@app.command()
+def worker(config: Config = None) -> None:
+    """Run the worker only: digest, detect, deliver."""
+    with _runtime(config) as runtime:
+        server.work(runtime)
+
+
+@app.command()
+def migrate(config: Config = None) -> None:
+    """Bring the database's schema up to date."""
+    with _runtime(config) as runtime:
+        console.print(f"the schema of {_safe(runtime)} is up to date")
+
+
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV or JSON lines, plain or gzip")],
+    config: Config = None,
+    source: Annotated[str, typer.Option(help="name of the source (default: from the file's name)")] = "",
+    column: Annotated[
+        list[str] | None, typer.Option("--map", help="field=column, e.g. created_at=Opened; repeatable")
+    ] = None,
+    mapping: Annotated[Path | None, typer.Option(help="TOML or JSON file of field = column lines")] = None,
+    time_zone: Annotated[str, typer.Option(help="zone of dates that name none")] = "UTC",
+    keep_unknown: Annotated[bool, typer.Option(help="keep unknown columns as attributes")] = False,
+    dry_run: Annotated[bool, typer.Option(help="show the first rows as they would be stored")] = False,
+) -> None:
+    """Import a ticket history. It can be interrupted and run again; imported tickets raise no alert."""
+    from app.ingest import columns
+    from app.pipeline import importing, lease
+
+    name = source or columns.word(file.name.split(".")[0])[:40] or "file"
+    explicit = _mapping(column or [], mapping)
+    with _runtime(config) as runtime:
+        found = importing.plan(file, explicit, keep_unknown=keep_unknown)
+        reading = columns.Reading(source=name, now=runtime.now(), naive_tz=ZoneInfo(time_zone))
+        if dry_run:
+            _show_dry_run(runtime, importing.preview(file, found, reading, rows=5), found)
+            return
+        started = time.monotonic()
+        rejects = runtime.settings.data_dir / f"{file.name}.rejects.jsonl"
+        with _progress("reading") as show:
+            done = importing.store(runtime, file, found, reading, rejects=rejects, progress=show)
+        with _progress("digesting") as show:
+            digested = importing.digest_all(runtime, progress=show)
+        lease.release(runtime)
+        took = time.monotonic() - started
+        stored = done.accepted + done.updated + done.unchanged
+        out.print(
+            f"{stored:,} tickets from {file.name}: {done.accepted:,} new, {done.updated:,} changed, "
+            f"{done.unchanged:,} unchanged, {len(done.rejected):,} rejected; {digested:,} digested in "
+            f"{took:,.0f} s ({digested / max(took, 1e-6):,.0f} tickets/s)", highlight=False, soft_wrap=True
+        )  # fmt: skip
+        if done.rejected:
+            out.print(f"rejected rows are listed in {rejects}", highlight=False)
+        _say_waiting(runtime)
+
+
+def _mapping(pairs: list[str], file: Path | None) -> dict[str, str]:
+    from app.ingest import columns
+
+    explicit = columns.read_mapping(file) if file else {}
+    for pair in pairs:
+        field, separator, name = pair.partition("=")
+        if not separator:
+            raise Invalid(f"--map takes field=column, not {pair!r}", pointer="map")
+        explicit[field] = name
+    return explicit
+
+
+def _show_dry_run(runtime: Runtime, rows: list[Any], mapping: Any) -> None:
+    from app.ingest import normalise
+    from app.ingest.files import Rejected
+    from app.pipeline.importing import shown
+
+    for field, column in mapping.columns.items():
+        out.print(f"{field:14} <- {column}", highlight=False)
+    if mapping.unknown:
+        out.print(f"not understood: {', '.join(mapping.unknown)}", highlight=False)
+    for row in rows:
+        if isinstance(row, Rejected):
+            out.print(f"line {row.line} would be rejected: {row.reason}", highlight=False)
+            continue
+        draft = normalise.tidied(row, key=runtime.key, keep_account_names=True, backfill=True)
+        table = Table("field", "as stored", show_header=True)
+        for name, value in shown(row, draft).items():
+            table.add_row(name, str(value))
+        out.print(table)
+
+
+def _say_waiting(runtime: Runtime) -> None:
+    from app.store import tickets
+
+    with runtime.store.read() as session:
+        waiting = tickets.count_undigested(session)
+    if waiting:
+        out.print(f"{waiting:,} tickets wait: another process is digesting them", highlight=False)
+
+
+@app.command()
+def backtest(
+    config: Config = None,
+    file: Annotated[Path | None, typer.Option(help="a ticket file instead of the store")] = None,
+    column: Annotated[list[str] | None, typer.Option("--map", help="field=column; repeatable")] = None,
+    budget: Annotated[float | None, typer.Option(help="alerts per week (default: as set)")] = None,
+    tick_minutes: Annotated[int, typer.Option(min=1, help="how often the rules look")] = 60,
+    alerts: Annotated[Path | None, typer.Option(help="write alerts as JSON lines to this file")] = None,
+) -> None:
+    """Replay history with a simulated clock and list every alert it would have raised, when and why."""
+    from app.backtest import backtest as replay
+    from app.backtest import history, scratch
+    from app.ingest import columns, files
+    from app.ingest.files import Rejected
+    from app.pipeline import importing
+    from app.store import releases
+
+    overrides = {} if budget is None else {"alerts_per_week": budget}
+    loaded = settings.load(config, **overrides)
+    marks: list[Any] = []
+    if file is None:
+        runtime = build(loaded)
+        raws = history(runtime)
+        with runtime.store.read() as session:
+            marks = releases.between(session, datetime.min.replace(tzinfo=UTC), utc_now())
+        runtime.close()
+    else:
+        found = importing.plan(file, _mapping(column or [], None), keep_unknown=False)
+        reading = columns.Reading(source="backtest", now=utc_now())
+        read = [importing.read(row, found, reading) for row in files.open_rows(file)]
+        raws = [r for r in read if not isinstance(r, Rejected)]
+    if not raws:
+        raise Invalid("there are no tickets to replay: import a history first, or name one with --file")
+    with scratch(loaded) as (run, clock), _progress("replaying") as show:
+        raised = replay(run, clock, raws, marks=marks, tick=timedelta(minutes=tick_minutes), progress=show)
+    if alerts is not None:
+        alerts.write_text("".join(one.as_line() + "\n" for one in raised), encoding="utf-8")
+    for one in raised:
+        out.print(f"{one.at:%Y-%m-%d %H:%M} UTC  {one.severity:6} {one.pattern}\n    {one.sentence}\n"
+                  f"    {' '.join(one.ids[:12])}", highlight=False, soft_wrap=True)  # fmt: skip
+    days = (max(r.created_at for r in raws) - min(r.created_at for r in raws)).days or 1
+    out.print(f"{len(raised)} alerts over {len(raws):,} tickets in {days} days: {7 * len(raised) / days:.1f} a week, "
+              f"{1000 * len(raised) / len(raws):.1f} per 1,000 tickets", highlight=False)  # fmt: skip
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(help="where to write the files")],
+    seed: Annotated[int, typer.Option(help="same seed and end: same bytes")] = 7,
+    end: Annotated[str, typer.Option(help="last instant of the history (default: now)")] = "",
+) -> None:
+    """Write the generated sample history: tickets, releases, and what was planted."""
+    from app.sample import generate, write
+
+    write(generate(seed, demonstration.instant(end)), folder)
+    out.print(f"wrote a generated history (seed {seed}) to {folder}", highlight=False)
+
+
+@app.command()
+def demo(
+    port: Port = None,
+    folder: Annotated[Path, typer.Option(help="where the demo keeps its data")] = Path(".demo"),
+    serve: Annotated[bool, typer.Option(help="start the service when the data is there")] = True,
+) -> None:
+    """Load the generated sample history and start the service on it."""
+    chosen = settings.load(None, **demonstration.overrides(folder, port))
+    if not demonstration.is_ready(folder):
+        with _progress("loading the sample") as show:
+            demonstration.load(folder, chosen, show)
+    runtime = build(chosen)
+    try:
+        for line in demonstration.what_to_see(runtime):
+            console.print(line, highlight=False, soft_wrap=True)
+        if serve:
+            server.serve(runtime, work=True, say=console.print)
+    finally:
+        runtime.close()
+
+
+@app.command()
+def doctor(config: Config = None) -> None:
+    """Check settings, database, schema, model and secret, and say what to mend."""
+    from app.detectors.embed import golden_in_subprocess
+
+    chosen = settings.load(config)
+    runtime = build(chosen, migrate=False)
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("database", lambda: _answers(runtime)),
+        ("schema", lambda: _pending(runtime)),
+        ("secret", lambda: f"{len(runtime.key)} bytes"),
+        ("model", lambda: runtime.embedder.model_id),
+        ("model's vectors", lambda: _golden(golden_in_subprocess(chosen.model))),
+    ]
+    failed = False
+    for name, check in checks:
+        try:
+            out.print(f"ok    {name}: {check()}", highlight=False)
+        except ForeshockError as error:
+            failed = True
+            out.print(f"wrong {name}: {error}", highlight=False)
+    runtime.close()
+    raise typer.Exit(1 if failed else 0)
+
+
+def _answers(runtime: Runtime) -> str:
+    runtime.store.check()
+    return _safe(runtime)
+
+
+def _pending(runtime: Runtime) -> str:
+    pending = runtime.store.pending_migration()
+    if pending:
+        raise Invalid(f"run `foreshock migrate` ({pending})")
+    return "up to date"
+
+
+def _golden(result: Any) -> str:
+    if not result.passed:
+        raise Invalid("the int8 model gives other vectors than it should on this machine")
+    return "as they should be"
+
+
+@keys.command("create")
+def key_create(
+    name: str,
+    scope: Annotated[list[str] | None, typer.Option(help="read, write or admin; repeatable")] = None,
+    config: Config = None,
+) -> None:
+    """Make an API key; it is shown this once."""
+    from app.pipeline import access
+
+    with _runtime(config) as runtime:
+        secret, key = access.make_key(runtime, name, scope or ["read"])
+        console.print(f"{key.id} {key.name} ({', '.join(key.scopes)}); this is shown once:", highlight=False)
+        print(secret)
+
+
+@keys.command("list")
+def key_list(config: Config = None) -> None:
+    """List keys; never their secrets."""
+    from app.store import keys as store
+
+    with _runtime(config) as runtime, runtime.store.read() as session:
+        for key in store.every(session):
+            state = "revoked" if key.revoked_at else "active"
+            out.print(f"{key.id}  {state:7} {','.join(key.scopes):16} {key.name}", highlight=False)
+
+
+@keys.command("revoke")
+def key_revoke(id_: Annotated[str, typer.Argument(metavar="ID")], config: Config = None) -> None:
+    """Revoke a key at once."""
+    from app.pipeline import access
+
+    with _runtime(config) as runtime:
+        out.print(f"revoked {access.revoke_key(runtime, id_).name}", highlight=False)
+
+
+def _safe(runtime: Runtime) -> str:
+    return runtime.store.engine.url.render_as_string(hide_password=True)

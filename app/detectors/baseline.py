@@ -1,0 +1,424 @@
+"""What leads us to expect a count: a topic's decayed, outlier-resistant share of the desk's traffic.
+
+A customer counts once per topic and business day, at the earliest ticket of that day, so a count is a
+function of the set of sightings and not of the order they arrived in. Everything here answers for one
+instant `at` and reads nothing after it; both classes may hold later rows (a replay prepares them once).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.detectors.calendar import BLOCKS, DAY_S, BusinessClock, Flags, Floats, Ints
+from app.domain import Series
+
+HISTORY_DAYS = 182  # older sightings no longer weigh anything
+FORECAST_HALF_LIFE_DAYS = 42.0
+MEMORY_HALF_LIFE_DAYS = 42.0
+PRIOR_WEIGHT = 0.35  # customers' worth of prior; small, as the population of rates is heavy-tailed
+PRIOR_PER_DAY = 0.05  # customers a day of a topic we know nothing of
+DAY_NOISE = 0.12  # usual coefficient of variation of a topic's day beyond chance
+NOISE_WEIGHT = 2000.0  # information (inverse variance) of that prior
+BLOCK_WEIGHT = 8.0  # pseudo-customers pulling a block's share to the topic's own
+GAP_CUSTOMERS = 12.0  # a silence is a gap once this many customers were due in it
+Span = tuple[float, float]  # (begin, end] in Unix seconds
+
+
+def _inside(at: Floats, spans: Sequence[Span]) -> Flags:
+    hit = np.zeros(len(at), bool)
+    for begin, end in spans:
+        hit |= (at > begin) & (at <= end)
+    return hit
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Customers counted once per topic and day, sorted by topic, then time: (m,) columns."""
+
+    topic: Ints
+    at: Floats
+    slot: Ints
+    live: Flags
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return iter((self.topic, self.at, self.slot, self.live))
+
+    @classmethod
+    def of(cls, topics: Sequence[Series], clock: BusinessClock, spans: Sequence[Span]) -> Counted:
+        """Count `topics`; sightings inside `spans` (mass events) are as if they had never been."""
+        at = np.concatenate([s.at for s in topics]) if topics else np.empty(0)
+        live = np.concatenate([s.live for s in topics]) if topics else np.empty(0, bool)
+        customer = np.concatenate([s.customer for s in topics]) if topics else np.empty(0, np.int64)
+        topic = np.repeat(np.arange(len(topics)), [len(s.at) for s in topics])
+        if spans:
+            kept = ~_inside(at, spans)
+            at, live, customer, topic = at[kept], live[kept], customer[kept], topic[kept]
+        slot = clock.slots(at)
+        day = slot // 24
+        # Stable, so the first row of a (topic, day, customer) run is its earliest.
+        order = np.lexsort((customer, day, topic))
+        t, d, c = topic[order], day[order], customer[order]
+        new = np.ones(len(order), bool)
+        new[1:] = (t[1:] != t[:-1]) | (d[1:] != d[:-1]) | (c[1:] != c[:-1])
+        first = np.sort(order[new])
+        return cls(topic[first], at[first], slot[first], live[first])
+
+
+def _so_far(block: Ints, wanted: Flags) -> Ints:
+    """(m + 1, BLOCKS) running count of the `wanted` rows per clock block."""
+    running = np.zeros((len(block) + 1, BLOCKS), np.int64)
+    running[1:][wanted, block[wanted]] = 1
+    return np.cumsum(running, axis=0)
+
+
+def _by_block(values: Floats, block: Ints) -> Floats:
+    """`values` (n,) spread over (n, BLOCKS) columns, each into its block's."""
+    spread = np.zeros((len(values), BLOCKS))
+    spread[np.arange(len(values)), block] = values
+    return spread
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The whole desk's traffic, prepared: per day and block, forecast per clock hour, exact in windows.
+
+    `volume` (D, BLOCKS) customers per day and clock block; `edges` (24 D + 1,) Unix seconds of the
+    clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, BLOCKS) the
+    forecast summed up per block.
+    """
+
+    clock: BusinessClock
+    first_day: int
+    until: float
+    counted: Counted
+    volume: Floats
+    edges: Floats
+    hourly: Floats
+    forecast: Floats
+    ahead: Floats
+    so_far: Ints
+    live_so_far: Ints
+    voids: tuple[Span, ...] = ()
+    gaps: tuple[Span, ...] = ()
+
+    @classmethod
+    def build(cls, series: Series, clock: BusinessClock, at: float, *, voids: Sequence[Span] = ()) -> Desk:
+        """Prepare the desk's own series as it was at `at`; `voids` are the hours of mass events, left out.
+
+        Raises ValueError when the series holds no sighting up to `at`: there is nothing to expect from.
+        """
+        if not len(series.at) or series.at[0] > at:
+            raise ValueError("the desk has no ticket yet: nothing can be expected of it")
+        last_day = clock.day(at)
+        first_day = max(clock.day(float(series.at[0])), last_day - HISTORY_DAYS + 1)
+        edges = clock.edges(first_day, last_day)
+        counted = Counted.of([_between(series, float(edges[0]), at)], clock, voids)
+        days = last_day - first_day + 1
+        hourly = np.bincount(counted.slot - 24 * first_day, minlength=24 * days).reshape(days, 24)
+        forecast = _forecast(hourly.astype(float), edges)
+        return cls._laid_out(
+            clock, at,
+            voids=tuple(voids), first_day=first_day, edges=edges, counted=counted, hourly=hourly,
+            forecast=forecast,
+        )  # fmt: skip
+
+    def advance(self, series: Series, at: float, *, voids: Sequence[Span] = ()) -> Desk:
+        """The desk at a later `at`, equal to `build(series, clock, at)` but cheap within one local day.
+
+        `series` must hold the rows this desk was built from unchanged; after a late ticket, build anew.
+        """
+        last_day = self.first_day + self.days - 1
+        same_day = self.clock.day(at) == last_day
+        if not same_day or tuple(voids) != self.voids or self.days <= 7 or at < self.until:
+            return Desk.build(series, self.clock, at, voids=voids)
+        midnight = float(self.edges[-25])
+        today = Counted.of([_between(series, midnight, at)], self.clock, voids)
+        closed = int(np.searchsorted(self.counted.at, midnight))
+        counted = Counted(
+            *(np.concatenate([old[:closed], new]) for old, new in zip(self.counted, today, strict=True))
+        )
+        hourly = self.hourly.copy()
+        hourly[-1] = np.bincount(today.slot - 24 * last_day, minlength=24)
+        return self._laid_out(
+            self.clock, at,
+            voids=self.voids, first_day=self.first_day, edges=self.edges, counted=counted, hourly=hourly,
+            forecast=self.forecast,
+        )  # fmt: skip
+
+    @classmethod
+    def _laid_out(
+        cls,
+        clock: BusinessClock,
+        at: float,
+        *,
+        voids: tuple[Span, ...],
+        first_day: int,
+        edges: Floats,
+        counted: Counted,
+        hourly: NDArray[Any],
+        forecast: Floats,
+    ) -> Desk:
+        block = clock.blocks(np.arange(24 * first_day, 24 * (first_day + len(hourly))))
+        exposure = forecast.ravel() * _kept_share(edges, voids)
+        ahead = np.zeros((len(exposure) + 1, BLOCKS))
+        np.cumsum(_by_block(exposure, block), axis=0, out=ahead[1:])
+        came = clock.blocks(counted.slot)
+        return cls(
+            clock=clock,
+            first_day=first_day,
+            until=at,
+            counted=counted,
+            volume=_by_block(hourly.ravel().astype(float), block).reshape(-1, 24, BLOCKS).sum(1),
+            edges=edges,
+            hourly=hourly.astype(float),
+            forecast=forecast,
+            ahead=ahead,
+            so_far=_so_far(came, np.ones(len(came), bool)),
+            live_so_far=_so_far(came, counted.live),
+            voids=voids,
+            gaps=_gaps(edges, hourly.ravel(), exposure, at),
+        )
+
+    @property
+    def days(self) -> int:
+        return len(self.volume)
+
+    def day_index(self, at: float) -> int:
+        """Index of the local day `at` lies in, counted from the first day of the desk's memory."""
+        return (int(np.searchsorted(self.edges[:-1], at, side="right")) - 1) // 24
+
+    def age_days(self, at: float) -> float:
+        """How long the desk has been known at `at`."""
+        return (at - float(self.counted.at[0])) / DAY_S if len(self.counted.at) else 0.0
+
+    def forecast_between(self, begin: Floats, end: Floats) -> Floats:
+        """(k, BLOCKS) customers forecast per block in each (begin, end]."""
+        return self._ahead_at(end) - self._ahead_at(begin)
+
+    def _ahead_at(self, at: Floats) -> Floats:
+        """(k, BLOCKS) the forecast summed from the first day up to `at`, linear within an hour."""
+        slot = np.clip(np.searchsorted(self.edges, at, side="right") - 1, 0, len(self.edges) - 2)
+        length = np.maximum(self.edges[slot + 1] - self.edges[slot], 1e-9)
+        part = np.clip((at - self.edges[slot]) / length, 0.0, 1.0)
+        return np.asarray(self.ahead[slot] + part[:, None] * (self.ahead[slot + 1] - self.ahead[slot]))
+
+    def between(self, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
+        """(k, BLOCKS) customers that came per block in each (begin, end]; only live ones when asked."""
+        so_far = self.live_so_far if live else self.so_far
+        low, high = (np.searchsorted(self.counted.at, mark, side="right") for mark in (begin, end))
+        return np.asarray(so_far[high] - so_far[low], float)
+
+    def silent_since(self, at: float) -> float | None:
+        """The last sign of life before the silence that holds at `at`, or None: the feed speaks.
+
+        Silent means that GAP_CUSTOMERS were due since the last one came.
+        """
+        seen = int(np.searchsorted(self.counted.at, at, side="right"))
+        if not seen:
+            return None
+        last = self.counted.at[seen - 1 : seen]
+        due = float(self.forecast_between(last, np.array([at])).sum())
+        return float(last[0]) if due >= GAP_CUSTOMERS else None
+
+    def back_over_gaps(self, begin: Floats, at: float) -> Floats:
+        """`begin` moved back to the start of the gap it lies in: a catch-up is spread over its silence."""
+        moved = begin.copy()
+        for start, end in self.gaps:
+            if start < at:
+                moved[(begin > start) & (begin < end)] = start
+        return moved
+
+
+def _forecast(hourly: Floats, edges: Floats) -> Floats:
+    """(D, 24) customers expected per clock hour, each day from the same weekdays before it.
+
+    A decayed mean by hour of the week, smoothed 1-2-1 over the clock; what came, as long as there is no
+    earlier week.
+    """
+    days = len(hourly)
+    length = np.diff(edges).reshape(days, 24) / 3600.0
+    decay = 2.0 ** (-7.0 / FORECAST_HALF_LIFE_DAYS)
+    total, hours = np.zeros((7, 24)), np.zeros((7, 24))
+    forecast = hourly.copy()
+    for d in range(days):
+        w = d % 7
+        if d >= 7:
+            rate = total[w] / np.maximum(hours[w], 1e-9)
+            smooth = np.convolve(np.concatenate([rate[-1:], rate, rate[:1]]), (0.25, 0.5, 0.25), "valid")
+            forecast[d] = smooth * length[d]
+        total[w] = total[w] * decay + hourly[d]
+        hours[w] = hours[w] * decay + length[d]
+    return forecast
+
+
+def _kept_share(edges: Floats, voids: Sequence[Span]) -> Floats:
+    """(H,) the share of each slot that no void covers."""
+    length = np.diff(edges)
+    kept = length.copy()
+    for begin, end in voids:
+        kept -= np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0.0, None)
+    return np.asarray(np.clip(kept, 0.0, None) / np.maximum(length, 1e-9))
+
+
+def _gaps(edges: Floats, hourly: NDArray[Any], exposure: Floats, at: float) -> tuple[Span, ...]:
+    """Silences of the feed whose tickets all came in the hour after, together with that hour."""
+    quiet = hourly <= 0.1 * exposure
+    quiet[: 7 * 24] = False  # nothing is forecast in the first week
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]]).astype(int)))
+    due_before = np.concatenate([[0.0], np.cumsum(exposure)])
+    gaps: list[Span] = []
+    for first, after in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
+        due = float(due_before[after] - due_before[first])
+        if due < GAP_CUSTOMERS or after >= len(hourly) or edges[after] >= at:
+            continue
+        if hourly[after] >= exposure[after] + 0.5 * due:
+            gaps.append((float(edges[first]), float(edges[after + 1])))
+    return tuple(gaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Several topics' counted customers, laid out for vectorised look-ups.
+
+    `key` (m,) int64 sorts by topic, then time; `so_far` (m + 1, BLOCKS) customers before each row per block,
+    `live_so_far` the live ones; `daily` (n, D, BLOCKS) customers per topic, day and block; `born` (n,) Unix
+    seconds of each topic's first sighting.
+    """
+
+    key: Ints
+    so_far: Ints
+    live_so_far: Ints
+    daily: NDArray[np.float32]
+    born: Floats
+
+    @classmethod
+    def build(cls, topics: Sequence[Series], desk: Desk) -> Ledger:
+        """Count every topic within the desk's memory."""
+        counted = Counted.of(
+            [_between(s, float(desk.edges[0]), float(desk.edges[-1])) for s in topics], desk.clock, desk.voids
+        )
+        block = desk.clock.blocks(counted.slot)
+        n, days = len(topics), desk.days
+        day = np.clip(counted.slot // 24 - desk.first_day, 0, days - 1)
+        cell = (counted.topic * days + day) * BLOCKS + block
+        daily = np.bincount(cell, minlength=n * days * BLOCKS).reshape(n, days, BLOCKS)
+        return cls(
+            _key(counted.topic, counted.at),
+            _so_far(block, np.ones(len(block), bool)),
+            _so_far(block, counted.live),
+            daily.astype(np.float32),
+            np.array([s.at[0] if len(s.at) else np.inf for s in topics]),
+        )
+
+    def between(self, rows: Ints, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
+        """(n, k, BLOCKS) customers of each of `rows` per block in each (begin, end]; live ones when asked."""
+        so_far = self.live_so_far if live else self.so_far
+        return np.asarray(so_far[self._rank(rows, end)] - so_far[self._rank(rows, begin)], float)
+
+    def _rank(self, rows: Ints, at: Floats) -> Ints:
+        """(n, k) how many counted customers lie before or at `at`, those of earlier topics included."""
+        wanted = _key(np.repeat(rows, len(at)), np.tile(at, len(rows)))
+        return np.searchsorted(self.key, wanted, side="right").reshape(len(rows), len(at))
+
+
+def _between(series: Series, begin: float, end: float) -> Series:
+    """The rows of [begin, end]; their ticket ids are not needed here."""
+    low, high = int(np.searchsorted(series.at, begin)), int(np.searchsorted(series.at, end, side="right"))
+    return Series(series.topic, series.at[low:high], series.customer[low:high], series.live[low:high], ())
+
+
+def _key(topic: Ints, at: Floats) -> Ints:
+    return np.asarray(topic, np.int64) * 10**13 + np.round(at * 1000.0).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What each of n topics is expected to be of the desk, as known at each of k window starts.
+
+    `overall` (n, k) and `by_block` (n, k, BLOCKS) shares; `worth` (n, k) how many customers' evidence they
+    rest on (the decayed count over its design effect); `age_weeks` (k,) the evidence's mean age; `day_noise`
+    (n,) the squared coefficient of variation of the topic's days beyond chance.
+    """
+
+    overall: Floats
+    by_block: Floats
+    worth: Floats
+    age_weeks: Floats
+    day_noise: Floats
+
+
+def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> tuple[Floats, Floats]:
+    """What each day adds to a topic's baseline, and what it was expected to: (n, D, BLOCKS) and (n, D).
+
+    One-sided Huber-like winsorising, iterated from the raw mean downwards: a level that has held for much
+    of the memory is the level; a burst is not, and teaches (almost) nothing. A new level is never locked
+    out. A desk of ten days has nothing to judge by: all is credited.
+    """
+    total = daily.sum(2)
+    weight = 2.0 ** (-np.arange(len(volume), 0, -1) / MEMORY_HALF_LIFE_DAYS)
+    exposure = np.maximum(np.einsum("d,db->b", weight, volume), 1e-9)
+    kept = np.ones_like(total)
+    for _ in range(3):
+        share = np.einsum("nd,ndb->nb", weight * kept, daily) / exposure
+        mean = np.einsum("nb,db->nd", share, volume)
+        if age_days <= 10:
+            break
+        sd = np.sqrt(mean + (0.2 * mean) ** 2)
+        credited = np.where(total > mean + 3.5 * sd + 2.0, mean, np.minimum(total, mean + 2.33 * sd + 1.0))
+        kept = credited / np.maximum(total, 1.0)
+    return daily * kept[:, :, None], mean
+
+
+def day_noise(credited: Floats, mean: Floats) -> Floats:
+    """(n,) squared coefficient of variation of each topic's days beyond chance, by moments.
+
+    Drawn to the usual one, by as much as the topic's own estimate is worth.
+    """
+    information = (mean**2).sum(1) ** 2 / np.maximum((2.0 * mean**2 + mean).sum(1), 1e-9)
+    own = ((credited - mean) ** 2 - mean).sum(1) / np.maximum((mean**2).sum(1), 1e-9)
+    pooled = (NOISE_WEIGHT * DAY_NOISE**2 + information * own) / (NOISE_WEIGHT + information)
+    return np.asarray(np.clip(pooled, (DAY_NOISE / 3.0) ** 2, (DAY_NOISE * 3.0) ** 2))
+
+
+def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) -> Share:
+    """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own."""
+    today = desk.day_index(at)
+    volume = desk.volume[:today]
+    credited, mean = credited_days(
+        ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at)
+    )
+    midnights = desk.edges[::24]
+    day = np.maximum(np.searchsorted(midnights[:-1], starts, side="right") - 1, 0)
+    age_days = np.subtract.outer(starts, midnights[1 : today + 1]) / DAY_S + 0.5
+    closed = np.arange(today) < day[:, None]
+    weight = np.where(closed, 2.0 ** (-age_days / MEMORY_HALF_LIFE_DAYS), 0.0)
+    exposure = np.einsum("kd,db->kb", weight, volume)
+    evidence = np.einsum("kd,ndb->nkb", weight, credited)
+    days = np.maximum(weight.sum(1), 1e-9)
+    usual_day = exposure.sum(1) / days
+    # The hours of the day before the window, at full weight, credited up to what a usual day could bring.
+    exposure = exposure + desk.between(midnights[day], starts)
+    begun = ledger.between(rows, midnights[day], starts)
+    usual = evidence.sum(2) / days
+    cap = usual + 2.33 * np.sqrt(usual) + 1.0
+    begun *= np.minimum(1.0, cap / np.maximum(begun.sum(2), 1.0))[:, :, None]
+    spread = np.einsum("kd,nd->nk", weight**2, credited.sum(2)) + begun.sum(2)
+    evidence = evidence + begun
+    a, b = evidence.sum(2), exposure.sum(1)
+    prior = PRIOR_WEIGHT * np.maximum(usual_day, 1.0) / PRIOR_PER_DAY
+    overall = (a + PRIOR_WEIGHT) / (b + prior / (1.0 + a / 2.0))
+    by_block = (evidence + BLOCK_WEIGHT) / (exposure + BLOCK_WEIGHT / overall[:, :, None])
+    # Shrunken blocks need not add up to the whole; a long window must not inherit the difference.
+    by_block *= (overall * b / np.maximum((by_block * exposure).sum(2), 1e-9))[:, :, None]
+    return Share(
+        worth=a**2 / np.maximum(spread, 1e-9),
+        overall=overall,
+        by_block=by_block,
+        age_weeks=(weight * age_days).sum(1) / days / 7.0,
+        day_noise=day_noise(credited.sum(2), mean),
+    )

@@ -1,0 +1,252 @@
+"""The scan: over six windows, how improbable is the number of distinct customers, given today's traffic?
+
+Kulldorff's scan with expectations from the margins (share of volume), negative binomial tails whose
+variance holds everything we do not know, and one calibrated scale. A pure function of the sightings up
+to `at`, the desk's series, the business clock and the calibration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from scipy.special import betainc
+
+from app.detectors import calibration
+from app.detectors.baseline import PRIOR_WEIGHT, Desk, Ledger, shares
+from app.detectors.calendar import DAY_S, HOUR_S, Flags, Floats, Ints
+from app.domain import Change, Finding, Release, Series
+
+WINDOWS_H = tuple(calibration.WINDOW_PENALTY)
+MIN_CUSTOMERS = 3
+SHRINK = 60.0  # customers pulling the traffic factor to 1 on small desks
+DRIFT = 0.0375  # standard deviation of a week's step in a topic's log share
+SURGE_SPREAD = 0.25  # topics do not follow a surge equally
+YOUNG_DAYS = 3.0  # the first alerts of a new desk
+
+
+def mid_p(observed: Floats, mean: Floats, variance: Floats) -> Floats:
+    """(P(X >= x) + P(X >= x + 1)) / 2 of the negative binomial with this mean and variance.
+
+    By the incomplete beta function: P(X >= x) = I_p(x, r) with r = mean^2 / (variance - mean).
+    """
+    size = mean**2 / np.maximum(variance - mean, 1e-9)
+    p = mean / (mean + size)
+    reach = np.where(observed > 0, betainc(np.maximum(observed, 1e-9), size, p), 1.0)
+    return np.asarray(0.5 * (reach + betainc(observed + 1.0, size, p)))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What came and what was expected in k windows ending at one instant, for n topics; all (n, k)."""
+
+    starts: Floats  # (k,)
+    observed: Floats
+    mean: Floats
+    variance: Floats
+    factor: Floats  # what today's traffic does to the expectation
+
+
+def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> Counts:
+    """Live customers of the topics `rows` in the last `hours` (k,), and the prediction for them."""
+    starts = desk.back_over_gaps(at - hours * HOUR_S, at)
+    ends = np.full(len(starts), at)
+    share = shares(ledger, rows, desk, at, starts)
+    own = ledger.between(rows, starts, ends, live=True)
+    came = desk.between(starts, ends, live=True)
+    due = desk.forecast_between(starts, ends)
+    theta = share.overall[:, :, None]
+    factor = (np.maximum(came - own, 0.0) + SHRINK) / (due * (1.0 - theta) + SHRINK)
+    overall = (came.sum(1) + SHRINK) / (due.sum(1) + SHRINK)
+    mean = (share.by_block * due * factor).sum(2)
+    as_forecast = (share.by_block * due).sum(2)
+    # A floor for short windows protects topics with an odd clock profile.
+    day = desk.forecast_between(np.array([at - DAY_S]), np.array([at]))[0]
+    floor = np.einsum("nkb,b->nk", share.by_block, day) * np.where(hours < 24, hours / 80.0, 0.0)
+    mean = np.maximum(np.maximum(mean, floor), 1e-6)
+    surge = mean / np.maximum(as_forecast, 1e-6)
+    weeks = hours / 168.0
+    relative = (
+        1.0 / (share.worth + PRIOR_WEIGHT)
+        + share.day_noise[:, None] / np.maximum(1.0, hours / 24.0)
+        + DRIFT**2 * (share.age_weeks + weeks) / 2.0
+        + (SURGE_SPREAD * np.log(overall)) ** 2
+    )
+    return Counts(starts, own.sum(2), mean, mean + mean**2 * relative, surge)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The scored windows of n topics at one instant.
+
+    `score` (n, windows), -inf where a window does not count; `best` (n,) index of the strongest window and
+    `strength` (n,) its calibrated strength.
+    """
+
+    counts: Counts
+    score: Floats
+    best: Ints
+    strength: Floats
+
+
+def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
+    """Score every window of the topics `rows` of `ledger` at `at`."""
+    seen = count(ledger, rows, desk, at, np.array(WINDOWS_H, float))
+    birth = ledger.born[rows, None] > seen.starts  # the ticket that made the topic known is no evidence
+    penalty = np.array(list(calibration.WINDOW_PENALTY.values()))
+    usable = (seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at) & lasting(ledger, rows, at, birth)
+    p = mid_p((seen.observed - birth)[usable], seen.mean[usable], seen.variance[usable])
+    score = np.full(usable.shape, -np.inf)
+    score[usable] = -np.log10(np.maximum(p, 1e-300))
+    score -= penalty
+    best = score.argmax(1)
+    return Look(seen, score, best, calibrated(score[np.arange(len(rows)), best]))
+
+
+def lasting(ledger: Ledger, rows: Ints, at: float, birth: Flags) -> Flags:
+    """(n, windows) whether a window of more than a week shows something that lasts.
+
+    It needs MIN_CUSTOMERS in its last third, or an old burst would come back with one stray ticket; and a
+    topic born inside it has no level of its own to have risen from.
+    """
+    hours = np.array(WINDOWS_H, float)
+    late = ledger.between(rows, at - hours / 3.0 * HOUR_S, np.full(len(hours), at), live=True).sum(2)
+    return np.asarray((hours <= 168) | ((late >= MIN_CUSTOMERS) & ~birth))
+
+
+def known_long_enough(desk: Desk, at: float) -> Flags:
+    """(windows,) bool: a young desk only looks at windows half its age, and at none in its first days."""
+    age = desk.age_days(at)
+    return np.asarray((np.array(WINDOWS_H) <= age * 24.0 / 2.0) & (age >= YOUNG_DAYS))
+
+
+def calibrated(score: Floats) -> Floats:
+    """-log10 of false episodes per topic-week for the best window's score; linear beyond the table."""
+    x, y = (np.array(axis) for axis in zip(*calibration.SCALE, strict=True))
+    inside = np.interp(score, x, y)
+    below = y[0] + (score - x[0]) * (y[1] - y[0]) / (x[1] - x[0])
+    above = y[-1] + (score - x[-1]) * (y[-1] - y[-2]) / (x[-1] - x[-2])
+    return np.asarray(np.where(score < x[0], below, np.where(score > x[-1], above, inside)))
+
+
+def scan(
+    topics: Sequence[Series],
+    desk: Desk,
+    at: float,
+    *,
+    releases: Sequence[Release] = (),
+    returning: Collection[str] = (),
+) -> list[Finding]:
+    """The best window of every topic with at least 3 live customers in it, at Unix seconds `at`.
+
+    Call it with the topics that had a live ticket since the last evaluation (only a ticket can raise) or
+    hold an open alert. `returning` are ids of topics with a closed alert: their finding is a recurrence.
+    Findings come in the order of `topics`; most are weak: hold their strength against `threshold`.
+    """
+    if not topics:
+        return []
+    ledger = Ledger.build(topics, desk)
+    seen = look(ledger, np.arange(len(topics)), desk, at)
+    findings = []
+    for i, series in enumerate(topics):
+        finding = _finding(series, seen, i, desk, at, releases=releases, returning=returning)
+        if finding is not None:
+            findings.append(finding)
+    return findings
+
+
+def _finding(
+    series: Series,
+    seen: Look,
+    i: int,
+    desk: Desk,
+    at: float,
+    *,
+    releases: Sequence[Release],
+    returning: Collection[str],
+) -> Finding | None:
+    for k in np.argsort(-seen.score[i], kind="stable"):
+        if not np.isfinite(seen.score[i, k]):
+            return None
+        start = float(seen.counts.starts[k])
+        rows = window(series, start, at)
+        customers = len(np.unique(series.customer[rows]))
+        if customers >= MIN_CUSTOMERS:
+            break
+    else:
+        return None
+    release = _release(releases, WINDOWS_H[k], start, at)
+    return Finding(
+        topic=series.topic,
+        rule="scan",
+        kind=_kind(series, WINDOWS_H[k], start, release, returning),
+        at=moment(at),
+        since=moment(start),
+        tickets=len(rows),
+        customers=customers,
+        expected=float(seen.counts.mean[i, k]),
+        spread=float(np.sqrt(seen.counts.variance[i, k])),
+        strength=float(calibrated(seen.score[i, k : k + 1])[0]),
+        ticket_ids=tuple(series.ticket_ids[j] for j in rows),
+        release=release,
+        notes=noted(seen.counts, i, int(k), desk=desk, series=series, at=at, score=float(seen.score[i, k])),
+    )
+
+
+def noted(
+    seen: Counts, i: int, k: int, *, desk: Desk, series: Series, at: float, score: float
+) -> Mapping[str, object]:
+    """What a finding keeps besides its fields, so that its sentence can be made again years later."""
+    return {
+        "window_h": round((at - float(seen.starts[k])) / HOUR_S, 3),
+        "counted": int(seen.observed[i, k]),  # customers once a day: what the expectation is held against
+        "traffic": round(float(seen.factor[i, k]), 4),
+        "score": round(score, 4),
+        "first_at": moment(float(series.at[0])).isoformat(),
+        "zone": desk.clock.zone,
+        "known_days": int(desk.age_days(at)),
+        "calibration": calibration.VERSION,
+    }
+
+
+def window(series: Series, start: float, at: float) -> Ints:
+    """Row numbers of the live sightings in (start, at]."""
+    low, high = (int(np.searchsorted(series.at, mark, side="right")) for mark in (start, at))
+    return np.asarray(low + np.flatnonzero(series.live[low:high]))
+
+
+def moment(at: float) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=at)
+
+
+def _kind(
+    series: Series, hours: int, start: float, release: Release | None, returning: Collection[str]
+) -> str:
+    if release is not None:
+        return "after_release"
+    if series.at[0] > start:
+        return "new"
+    if series.topic.id in returning and hours <= 72:
+        return "recurrence"
+    if hours <= 24:
+        return "spike"
+    return "rising" if hours <= 72 else "sustained"
+
+
+def _release(releases: Sequence[Release], hours: int, start: float, at: float) -> Release | None:
+    """The latest release in the first third of a window of three days or more, or in the day before it."""
+    if hours < 72:
+        return None
+    first_third = start + (at - start) / 3.0
+    found = [
+        r for r in releases
+        if r.kind is Change.RELEASE and start - DAY_S < r.at.timestamp() <= first_third
+    ]  # fmt: skip
+    return max(found, key=lambda r: (r.at, r.id), default=None)
+
+
+def threshold(active_topics: int, alerts_per_week: float) -> float:
+    """The strength at which `active_topics` topics raise `alerts_per_week` false alerts a week in all."""
+    return float(np.log10(max(active_topics, 1) / max(alerts_per_week, 1e-6)))

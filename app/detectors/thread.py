@@ -1,0 +1,162 @@
+"""What a pattern's customers have in common that the rest of the desk has not.
+
+For each attribute value: k of n customers of the pattern against K of N others in the same time window;
+hypergeometric upper tail, Benjamini-Hochberg (1995) q over all values tested, ranked by the lower 95 %
+bound of the log odds ratio with 0.5 added to each cell (Haldane 1955, Anscombe 1956).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import exp, log, sqrt
+from typing import Any
+
+import numpy as np
+from scipy.stats import hypergeom
+
+from app.detectors.label import phrases_of
+
+MAX_Q = 0.05
+LEAST_LIFT = 1.5
+LEAST_CUSTOMERS = 3
+LEAST_SHARE = 0.3
+SHOWN = 8
+NOT_THREADS = frozenset({"agent", "priority", "team", "severity"})  # set by the desk, not by the problem
+_VERSION = re.compile(r"\d+(?:\.\d+){0,3}")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One ticket as the comparison sees it."""
+
+    customer: str
+    attributes: Mapping[str, str]
+    tags: tuple[str, ...]
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A value that pattern's customers share: `k` of `n` here, `others` of `rest` elsewhere."""
+
+    attribute: str
+    value: str
+    k: int
+    n: int
+    others: int
+    rest: int
+    lift: float
+    low: float  # 95 % interval of the odds ratio
+    high: float
+    q: float
+    note: str = ""
+
+    @property
+    def share(self) -> float:
+        return self.k / self.n
+
+    @property
+    def elsewhere(self) -> float:
+        return self.others / self.rest if self.rest else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"sentence": self.sentence}
+
+    @property
+    def sentence(self) -> str:
+        where = f"say “{self.value}”" if self.attribute == "words" else f"have {self.attribute} {self.value}"
+        text = (
+            f"{self.k} of {self.n} customers ({self.share:.0%}) {where}; elsewhere {self.elsewhere:.0%}"
+        )
+        return f"{text} ({self.note})" if self.note else text
+
+
+def common_thread(members: Sequence[Witness], others: Sequence[Witness]) -> list[Thread]:
+    """The values that set the pattern apart, strongest first; at most eight.
+
+    `others` are the desk's other tickets of the same time window. Customers are counted, not tickets.
+    """
+    here, there = _holders(members), _holders(others)
+    n = len({w.customer for w in members})
+    rest = len({w.customer for w in others})
+    if n < LEAST_CUSTOMERS or not rest:
+        return []
+    tested = [(key, len(here[key]), len(there.get(key, ()))) for key in sorted(here) if len(here[key]) >= 2]
+    if not tested:
+        return []
+    k, K = np.array([t[1] for t in tested]), np.array([t[2] for t in tested])
+    p = hypergeom.sf(k - 1, n + rest, k + K, n)
+    q = _benjamini_hochberg(p)
+    threads = [
+        _thread(key, kk, n, kkk, rest, float(qq)) for (key, kk, kkk), qq in zip(tested, q, strict=True)
+    ]
+    kept = [
+        t for t in threads
+        if t.q <= MAX_Q and t.lift >= LEAST_LIFT and t.k >= LEAST_CUSTOMERS and t.share >= LEAST_SHARE
+    ]  # fmt: skip
+    kept.sort(key=lambda t: (-t.low, t.attribute, t.value))
+    return _without_echoes(kept, here)[:SHOWN]
+
+
+def _holders(witnesses: Iterable[Witness]) -> dict[tuple[str, str], set[str]]:
+    """Customers by (attribute, value), words and tags included; versions also cumulatively."""
+    holders: dict[tuple[str, str], set[str]] = {}
+    versions: dict[tuple[int, ...], set[str]] = {}
+    for w in witnesses:
+        for name, value in w.attributes.items():
+            if name not in NOT_THREADS and value:
+                holders.setdefault((name, value), set()).add(w.customer)
+        for tag in w.tags:
+            holders.setdefault(("tag", tag), set()).add(w.customer)
+        for phrase in phrases_of(w.subject, w.body):
+            holders.setdefault(("words", phrase), set()).add(w.customer)
+        number = version_key(w.attributes.get("version", ""))
+        if number:
+            versions.setdefault(number, set()).add(w.customer)
+    later: set[str] = set()
+    for number in sorted(versions, reverse=True):
+        later = later | versions[number]
+        holders["version", ".".join(map(str, number)) + " and later"] = later
+    return holders
+
+
+def version_key(text: str) -> tuple[int, ...]:
+    """ "5.2.0" as (5, 2, 0), for comparing; () when it is no version."""
+    found = _VERSION.search(text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+def _thread(key: tuple[str, str], k: int, n: int, others: int, rest: int, q: float) -> Thread:
+    a, b, c, d = k + 0.5, n - k + 0.5, others + 0.5, rest - others + 0.5
+    odds, spread = log(a * d / (b * c)), 1.96 * sqrt(1 / a + 1 / b + 1 / c + 1 / d)
+    lift = (k / n) / max(others / rest, 0.5 / rest)
+    return Thread(
+        *key, k, n, others, rest, round(lift, 2), round(exp(odds - spread), 2), round(exp(odds + spread), 2),
+        float(f"{q:.2g}"),
+    )  # fmt: skip
+
+
+def _benjamini_hochberg(p: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    order = np.argsort(p, kind="stable")
+    ranked = p[order] * len(p) / np.arange(1, len(p) + 1)
+    q = np.empty_like(ranked)
+    q[order] = np.minimum.accumulate(ranked[::-1])[::-1]
+    return np.minimum(q, 1.0)
+
+
+def _without_echoes(threads: Sequence[Thread], here: Mapping[tuple[str, str], set[str]]) -> list[Thread]:
+    """Drop a value that only says again, for the same customers, what a stronger one of its kind says."""
+    kept: list[Thread] = []
+    for thread in threads:
+        holders = here[thread.attribute, thread.value]
+        echoes = any(
+            other.attribute == thread.attribute
+            and len(holders & here[other.attribute, other.value]) >= 0.8 * len(holders)
+            for other in kept
+        )
+        if not echoes:
+            kept.append(thread)
+    return kept

@@ -1,0 +1,456 @@
+"""A tick: look at the topics that were touched, open what is worth reading, close what is over.
+
+Everything is a function of `at` and of what is stored with times up to it; a tick that runs twice at
+the same instant changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from app.detectors import guards, knot, slowburn
+from app.detectors import releases as release_rule
+from app.detectors.baseline import Desk, Span
+from app.detectors.budget import (
+    HOLD_H,
+    HOLD_SLACK,
+    SEVERITIES,
+    Step,
+    horizon_weeks,
+    is_calm,
+    severity,
+    spend,
+    step,
+)
+from app.detectors.knot import Knot
+from app.detectors.scan import scan, threshold
+from app.detectors.sentence import sentence
+from app.domain import (
+    Alert,
+    Change,
+    Finding,
+    PatternState,
+    Release,
+    Tier,
+    TopicKind,
+    sortable_id,
+)
+from app.pipeline import fixes, lease, memory
+from app.pipeline.memory import NOTE as DIGEST_NOTE
+from app.pipeline.memory import Memory
+from app.pipeline.regroup import about
+from app.runtime import Runtime
+from app.store import alerts, events, patterns, releases, sources, tickets, topics
+
+NOTE = "detect"
+ACTIVE = timedelta(days=56)  # topics seen in this time share the budget
+WEEK = timedelta(days=7)
+RELEASES = timedelta(days=22)
+WATCH_FACTOR = 5.0  # the watchlist may hold this many times the budget's false alarms
+SAME_EVENT = 0.5  # share of tickets two findings have in common when they are one event
+CLOSED_BY_HAND = timedelta(days=14)  # how long a person's verdict on a topic stands
+MUCH_WORSE = 1.0  # strength by which a dismissed topic must grow to come back in that time
+BROAD = (TopicKind.SEGMENT, TopicKind.DESK)
+BROAD_FROM_DAYS = 28.0  # segments and the desk itself need a month to be expected of anything
+PREFERRED = {TopicKind.PATTERN: 0, TopicKind.SIGNATURE: 1, TopicKind.SEGMENT: 2, TopicKind.DESK: 3}
+NOTICES = frozenset({"silent_feed", "mass_event", "one_customer"})
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one tick was given to look at."""
+
+    at: datetime
+    desk: Desk
+    active: int
+    bar: float  # strength of an alert when nothing of the budget is spent
+    watch_bar: float
+
+
+def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
+    """Run the rules at `at`; ids of alerts that were opened or promoted from the watchlist."""
+    at = at or runtime.now()
+    if not lease.held(runtime):
+        return []
+    with runtime.lock:
+        held = memory.of(runtime)
+        with runtime.store.read() as session:
+            note, digest_note = sources.note(session, NOTE), sources.note(session, DIGEST_NOTE)
+            standing = alerts.unresolved(session)
+            marks = releases.between(session, at - RELEASES, at)
+            closed = alerts.of_topics(session, sorted(held.fresh)) if held.fresh else []
+        voids = [(float(a), float(b)) for a, b in note.get("voids", ())]
+        prepared = _prepare(runtime, held, at, voids)
+        if prepared is None:
+            return []
+        tick, notices = prepared
+        findings = _findings(held, tick, marks, closed, digest_note.get("knots", ()))
+        with runtime.store.write() as session:
+            findings = _of_release_product(session, findings)
+            opened = _act(runtime, session, held, tick, [*findings, *notices], standing, closed)
+            fixes.judge(session, held, tick.desk, at)
+            voids += [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
+            sources.save_note(session, NOTE, {"at": at.isoformat(), "voids": sorted(set(voids))})
+            fresh = sources.note(session, DIGEST_NOTE)
+            if fresh:
+                sources.save_note(session, DIGEST_NOTE, fresh | {"fresh": [], "knots": []})
+        held.fresh.clear()
+    return opened
+
+
+def _prepare(
+    runtime: Runtime, held: Memory, at: datetime, voids: list[Span]
+) -> tuple[Tick, list[Finding]] | None:
+    """The desk as it stands, and the notices about it; None before the first ticket."""
+    desk_id = topics.topic_id(TopicKind.DESK, "desk")
+    moment = at.timestamp()
+    if not held.book.knows(desk_id):
+        return None
+    series = held.book.series(desk_id, until=moment)
+    if not len(series.at):
+        return None
+    active = max(1, held.book.active(moment - ACTIVE.total_seconds()))
+    desk = Desk.build(series, held.clock, moment, voids=voids)
+    last_hour = [
+        held.book.series(t, until=moment) for t in sorted(held.fresh)
+        if held.book.topic(t).kind not in BROAD
+    ]  # fmt: skip
+    last_hour = [s for s in last_hour if len(s.at) and s.at[-1] > moment - 3600]
+    notices = guards.desk_notices(last_hour, desk, series.topic, moment, active_topics=active)
+    spans = [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
+    if spans:
+        desk = Desk.build(series, held.clock, moment, voids=[*voids, *spans])
+    budget = runtime.settings.alerts_per_week
+    bars = threshold(active, budget), threshold(active, WATCH_FACTOR * budget)
+    return Tick(at, desk, active, *bars), notices
+
+
+def _findings(
+    held: Memory,
+    tick: Tick,
+    marks: Sequence[Release],
+    closed: Sequence[Alert],
+    knots: Iterable[Mapping[str, Any]],
+) -> list[Finding]:
+    """The strongest finding of every touched topic that is worth at least watching."""
+    moment = tick.at.timestamp()
+    touched = [held.book.series(t, until=moment) for t in sorted(held.fresh)]
+    young = tick.desk.age_days(moment) < BROAD_FROM_DAYS
+    touched = [s for s in touched if len(s.at) and not (young and s.topic.kind in BROAD)]
+    returning = {a.topic.id for a in closed if a.resolved_at is not None}
+    found = scan(touched, tick.desk, moment, releases=marks, returning=returning)
+    found += slowburn.slow_burn(touched, tick.desk, moment)
+    for release in (m for m in marks if m.kind is Change.RELEASE):
+        narrow = [s for s in touched if s.topic.kind not in BROAD]
+        after = [release_rule.after_release(s, tick.desk, release, moment) for s in narrow]
+        found += [f for f in after if f is not None]
+    found += [f for k in knots if (f := _from_knot(held, tick, k)) is not None]
+    floods = [guards.one_customer(s, tick.desk, moment) for s in touched if s.topic.kind is TopicKind.PATTERN]
+    best: dict[str, Finding] = {}
+    for finding in found:
+        before = best.get(finding.topic.id)
+        if finding.strength >= tick.watch_bar - HOLD_SLACK and (
+            before is None or finding.strength > before.strength
+        ):
+            best[finding.topic.id] = finding
+    return [*best.values(), *(f for f in floods if f is not None)]
+
+
+def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding | None:
+    """A knot as a finding about the pattern most of its tickets are in now."""
+    found = Knot(**{**values, "at": datetime.fromisoformat(values["at"]),
+                    "triple": tuple(values["triple"]), "ticket_ids": tuple(values["ticket_ids"])})  # fmt: skip
+    homes = [home for t in found.ticket_ids if (home := held.grouping.pattern_of(t)) is not None]
+    if not homes:
+        return None
+    home = max(sorted(set(homes)), key=homes.count)
+    series = held.book.series(memory.topic_of(home), until=tick.at.timestamp())
+    mine = set(found.ticket_ids)
+    first = min((t for t, k in zip(series.at.tolist(), series.ticket_ids, strict=True) if k in mine),
+                default=found.at.timestamp())  # fmt: skip
+    earlier = len(set(series.customer[series.at < first].tolist()))
+    weeks = tick.desk.age_days(tick.at.timestamp()) / 7.0
+    desk = held.book.series(topics.topic_id(TopicKind.DESK, "desk"), since=tick.at.timestamp() - 28 * 86400)
+    strength = min(
+        knot.strength(found, tickets_per_week=len(desk.at) / min(max(weeks, 1.0), 4.0), topics=tick.active),
+        knot.surprise(found.customers, history=max(found.history, earlier), weeks=min(weeks, 25.0)),
+    )
+    return Finding(
+        topic=series.topic,
+        rule="cluster",
+        kind="cluster",
+        at=tick.at,
+        since=datetime.fromtimestamp(first, tz=UTC),
+        tickets=len(found.ticket_ids),
+        customers=found.customers,
+        expected=0.0,
+        spread=0.0,
+        strength=strength,
+        ticket_ids=found.ticket_ids,
+        notes={"mean": round(found.mean, 4), "history": found.history, "score": round(found.score, 4),
+               "earlier": earlier, "weeks": round(min(weeks, 25.0), 1), "zone": tick.desk.clock.zone},
+    )  # fmt: skip
+
+
+def _of_release_product(session: Session, findings: Sequence[Finding]) -> list[Finding]:
+    """Without the release where most of the window's tickets are about another product."""
+    kept = []
+    for finding in findings:
+        release = finding.release
+        if release is None or not release.product or _is_about(session, finding, release.product):
+            kept.append(finding)
+        elif finding.rule != "after_release":
+            kept.append(replace(finding, release=None, kind="rising"))
+    return kept
+
+
+def _is_about(session: Session, finding: Finding, product: str) -> bool:
+    found = tickets.by_ids(session, finding.ticket_ids).values()
+    return 2 * sum(t.attributes.get("product") == product for t in found) >= len(found)
+
+
+def _act(
+    runtime: Runtime,
+    session: Session,
+    held: Memory,
+    tick: Tick,
+    findings: Sequence[Finding],
+    standing: Sequence[Alert],
+    closed: Sequence[Alert],
+) -> list[str]:
+    """Open, promote, worsen, hold and resolve; ids of what became an alert now."""
+    by_topic = {f.topic.id: f for f in findings}
+    raised = []
+    for alert in standing:
+        finding = by_topic.pop(alert.topic.id, None)
+        if _continue(session, held, tick, alert, finding) and alert.tier is Tier.WATCH and finding:
+            raised.append(finding)
+    ongoing = [a for a in standing if a.topic.id not in {f.topic.id for f in raised}]
+    fresh = [f for f in by_topic.values() if _is_raised(f, tick) and not _was_judged(f, closed, tick.at)]
+    events_ = _one_per_event(held, [*raised, *fresh], ongoing)
+    per_week = runtime.settings.alerts_per_week
+    weeks = horizon_weeks(per_week)
+    used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT)
+    rules = [f for f in events_ if f.kind not in NOTICES]
+    tiers = spend(rules, opened=used, weeks=weeks, per_week=per_week, active_topics=tick.active)
+    tiers += [
+        (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in events_ if f.kind in NOTICES
+    ]
+    tiers = [(f, Tier.ALERT if _has_recovered(session, f) else tier) for f, tier in tiers]
+    watched = {a.topic.id: a for a in standing if a.tier is Tier.WATCH}
+    opened = []
+    for finding, tier in tiers:
+        alert_id = _open(session, tick, finding, tier, watched.get(finding.topic.id))
+        if alert_id and tier is Tier.ALERT:
+            opened.append(alert_id)
+    return opened
+
+
+def _has_recovered(session: Session, finding: Finding) -> bool:
+    """Whether the finding is about a pattern whose fix was verified: that is always worth an alert."""
+    return (
+        finding.topic.kind is TopicKind.PATTERN
+        and finding.kind not in NOTICES
+        and patterns.resolve(session, finding.topic.key).state is PatternState.RECOVERED
+    )
+
+
+def _is_raised(finding: Finding, tick: Tick) -> bool:
+    return finding.kind in NOTICES or finding.strength >= tick.watch_bar
+
+
+def _was_judged(finding: Finding, closed: Sequence[Alert], at: datetime) -> bool:
+    """Whether a person closed this topic's last alert and it is not much worse now."""
+    last = next((a for a in closed if a.topic.id == finding.topic.id and a.resolved_at), None)
+    if last is None or last.resolved_at is None or not last.verdict:
+        return False
+    return (
+        at - last.resolved_at < CLOSED_BY_HAND
+        and finding.strength < float(last.finding.get("strength", 0.0)) + MUCH_WORSE
+    )
+
+
+def _continue(session: Session, held: Memory, tick: Tick, alert: Alert, finding: Finding | None) -> bool:
+    """Carry a standing alert on; True while it stands."""
+    bar = tick.watch_bar if alert.tier is Tier.WATCH else tick.bar
+    last = datetime.fromisoformat(str(alert.finding.get("last_strong_at", alert.opened_at.isoformat())))
+    quiet = tick.at - last >= timedelta(hours=HOLD_H)
+    if finding is None and not quiet:
+        return True
+    series = held.book.series(alert.topic.id, until=tick.at.timestamp())
+    calm = alert.kind in NOTICES or (quiet and is_calm(series, tick.desk, tick.at.timestamp()))
+    what = step(finding, bar=bar, open_severity=alert.severity, last_strong_at=last, calm=calm, at=tick.at)
+    if what is Step.RESOLVE:
+        alerts.change(session, alert.id, resolved_at=tick.at, updated_at=tick.at, reason="back to normal")
+        if alert.tier is Tier.ALERT:
+            _tell(session, "alert.resolved", alert, tick.at, {"reason": "back to normal"})
+        return False
+    if finding is not None and finding.strength >= bar - HOLD_SLACK:
+        _update(session, tick, alert, finding, worse=what is Step.WORSEN and alert.tier is Tier.ALERT)
+    return True
+
+
+def _update(session: Session, tick: Tick, alert: Alert, finding: Finding, *, worse: bool) -> None:
+    """Bring a standing alert's numbers up to date; its sentence follows when it is at least as strong."""
+    numbers = dict(alert.finding) | {"last_strong_at": tick.at.isoformat()}
+    values: dict[str, Any] = {"updated_at": tick.at}
+    level = severity(finding, tick.bar)
+    if finding.strength >= float(alert.finding.get("strength", 0.0)):
+        numbers |= _numbers(finding, tick)
+        values |= {
+            "sentence": sentence(finding, tick.desk.clock.zone),
+            "ticket_ids": finding.ticket_ids,
+            "kind": alert.kind if alert.kind in ("new", "cluster") else finding.kind,
+        }
+    if SEVERITIES.index(level) > SEVERITIES.index(alert.severity):
+        values["severity"] = level
+    changed = alerts.change(session, alert.id, **values, finding=numbers)
+    if worse:
+        _state(session, alert.pattern_id, PatternState.ESCALATING, tick.at)
+        _tell(session, "alert.escalated", changed, tick.at, {"was": alert.severity})
+
+
+def _open(session: Session, tick: Tick, finding: Finding, tier: Tier, watched: Alert | None) -> str | None:
+    """Open an alert or a watch, or promote the watch to an alert; its id, None when nothing changed."""
+    if watched is not None and tier is Tier.WATCH:
+        return None
+    alert = _alert(session, tick, finding, tier)
+    if watched is not None:
+        values = {f.name: getattr(alert, f.name) for f in fields(alert)}
+        for kept in ("id", "topic", "rule"):
+            del values[kept]
+        alert = alerts.change(session, watched.id, **values | {"tier": tier.value})
+    else:
+        topics.ensure(session, [finding.topic])
+        alerts.open_alert(session, alert)
+    type_ = "alert.opened" if tier is Tier.ALERT else "alert.watching"
+    _tell(session, type_, alert, tick.at, {})
+    if tier is Tier.ALERT and finding.kind not in NOTICES:
+        state = PatternState.NEW if finding.kind in ("new", "cluster") else PatternState.ESCALATING
+        _state(session, alert.pattern_id, state, tick.at, touched=True)
+    return alert.id
+
+
+def _alert(session: Session, tick: Tick, finding: Finding, tier: Tier) -> Alert:
+    is_pattern = finding.topic.kind is TopicKind.PATTERN
+    return Alert(
+        id=sortable_id("alt", tick.at, finding.topic.id, finding.rule),
+        topic=finding.topic,
+        rule=finding.rule,
+        kind=finding.kind,
+        tier=tier,
+        severity="low" if finding.kind in NOTICES else severity(finding, tick.bar),
+        sentence=sentence(finding, tick.desk.clock.zone),
+        finding=_numbers(finding, tick),
+        ticket_ids=finding.ticket_ids,
+        pattern_id=finding.topic.key if is_pattern else _home(session, finding),
+        opened_at=tick.at,
+        updated_at=tick.at,
+    )
+
+
+def _home(session: Session, finding: Finding) -> str | None:
+    """The pattern that most of a signature's tickets are in."""
+    if finding.topic.kind is not TopicKind.SIGNATURE:
+        return None
+    homes = [t.pattern_id for t in tickets.by_ids(session, finding.ticket_ids).values() if t.pattern_id]
+    best = max(sorted(set(homes)), key=homes.count, default=None)
+    return best if best and homes.count(best) * 2 >= len(finding.ticket_ids) else None
+
+
+def _state(
+    session: Session, pattern_id: str | None, state: PatternState, at: datetime, *, touched: bool = False
+) -> None:
+    """Move a pattern's state on; a recovered pattern that fires again has regressed."""
+    if pattern_id is None:
+        return
+    before = patterns.resolve(session, pattern_id)
+    if before.state in (PatternState.RECOVERED, PatternState.FIX_PENDING) and state is not before.state:
+        state = PatternState.REGRESSED if before.state is PatternState.RECOVERED else before.state
+    values: dict[str, Any] = {"touched": True} if touched else {}
+    if state is not before.state:
+        patterns.change(session, pattern_id, state=state.value, **values)
+        data = about(pattern_id) | {"name": before.name, "state": state.value, "was": before.state.value}
+        type_ = "pattern.regressed" if state is PatternState.REGRESSED else "pattern.changed"
+        events.write(session, type_, pattern_id, data, at=at)
+
+
+def _one_per_event(held: Memory, findings: Sequence[Finding], standing: Sequence[Alert]) -> list[Finding]:
+    """Findings that share their tickets are one event: the most telling topic speaks, the others are members.
+
+    A broad topic (segment, desk) is dropped when others explain half of its excess.
+    """
+    ranked = sorted(findings, key=lambda f: (PREFERRED[f.topic.kind], -f.strength, f.topic.id))
+    leaders: list[Finding] = []
+    told = [(a.topic.kind, set(held.book.series(a.topic.id).ticket_ids)) for a in standing]
+    narrow = [ids for kind, ids in told if kind not in BROAD]
+    broad = [ids for kind, ids in told if kind in BROAD]
+    for finding in ranked:
+        own = set(finding.ticket_ids)
+        if finding.kind in ("silent_feed", "mass_event"):
+            leaders.append(finding)
+        elif finding.topic.kind in BROAD:
+            explained = own.intersection(set().union(*narrow, *broad))
+            if len(explained) < SAME_EVENT * max(1.0, len(own) - finding.expected):
+                leaders.append(finding)
+                broad.append(own)
+        elif not _joins(finding, own, leaders) and not any(_same(own, ids) for ids in narrow):
+            leaders.append(finding)
+            narrow.append(own)
+    return leaders
+
+
+def _joins(finding: Finding, own: set[str], leaders: list[Finding]) -> bool:
+    """Make the finding a member of a leader that has the same tickets."""
+    for n, leader in enumerate(leaders):
+        if leader.topic.kind not in BROAD and _same(own, set(leader.ticket_ids)):
+            members = [*leader.notes.get("members", ()), finding.topic.label]
+            stronger = finding if finding.strength > leader.strength else leader
+            tickets_ = leader.ticket_ids + tuple(sorted(own - set(leader.ticket_ids)))
+            leaders[n] = replace(
+                stronger, topic=leader.topic, rule=leader.rule, ticket_ids=tickets_,
+                notes=dict(stronger.notes) | {"members": members},
+            )  # fmt: skip
+            return True
+    return False
+
+
+def _same(one: Collection[str], other: set[str]) -> bool:
+    return len(other.intersection(one)) >= SAME_EVENT * min(len(one), len(other))
+
+
+def _numbers(finding: Finding, tick: Tick) -> dict[str, Any]:
+    """Every number the sentence shows, as stored with the alert."""
+    values = {
+        k: v for k, v in asdict(finding).items() if k not in ("topic", "ticket_ids", "release", "notes")
+    }
+    values |= {"at": finding.at.isoformat(), "since": finding.since.isoformat(), **finding.notes}
+    for name in ("expected", "spread", "strength"):
+        values[name] = round(float(values[name]), 4)
+    values |= {"bar": round(tick.bar, 4), "active_topics": tick.active, "last_strong_at": tick.at.isoformat()}
+    if finding.release is not None:
+        values["release"] = {"id": finding.release.id, "title": finding.release.title,
+                             "at": finding.release.at.isoformat()}  # fmt: skip
+    return values
+
+
+def _tell(session: Session, type_: str, alert: Alert, at: datetime, more: Mapping[str, Any]) -> None:
+    evidence = tickets.by_ids(session, alert.ticket_ids[:50]).values()
+    products = [p for t in evidence if (p := t.attributes.get("product"))]
+    data = {
+        "alert_id": alert.id, "kind": alert.kind, "severity": alert.severity, "sentence": alert.sentence,
+        "topic": alert.topic.label, "pattern_id": alert.pattern_id,
+        "product": max(sorted(set(products)), key=products.count, default=""),
+        "tickets": alert.finding.get("tickets", len(alert.ticket_ids)),
+        "customers": alert.finding.get("customers", 0),
+        "strength": alert.finding.get("strength", 0.0), "ticket_ids": list(alert.ticket_ids[:50]),
+        "links": {"alert": f"/v1/alerts/{alert.id}"},
+    }  # fmt: skip
+    if alert.pattern_id:
+        data["links"] |= about(alert.pattern_id)["links"]
+    events.write(session, type_, alert.id, data | dict(more), at=at, owed=alert.tier is Tier.ALERT)

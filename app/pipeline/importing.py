@@ -1,0 +1,164 @@
+"""A file's history into the store: resumable, repeatable, and never a live alert."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.domain import Checkpoint, RawTicket
+from app.errors import Invalid
+from app.ingest import columns, files
+from app.ingest.columns import Mapping as Columns
+from app.ingest.columns import Reading
+from app.ingest.files import Rejected
+from app.pipeline import intake
+from app.pipeline.digest import digest
+from app.runtime import Runtime
+from app.store import sources, tickets
+
+CHUNK = 500
+Progress = Callable[[int, int], None]
+"""Called with rows done and rows in all."""
+
+
+@dataclass
+class Imported:
+    """What became of a file's rows."""
+
+    accepted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def count(self, outcome: Mapping[str, Mapping[str, str]]) -> None:
+        for result in outcome.values():
+            match result["status"]:
+                case "accepted":
+                    self.accepted += 1
+                case "updated":
+                    self.updated += 1
+                case _:
+                    self.unchanged += 1
+
+
+def plan(path: Path, explicit: Mapping[str, str], *, keep_unknown: bool) -> Columns:
+    """Which column is which; Invalid says what could not be recognised."""
+    return columns.Mapping.recognise(files.columns(path), explicit, keep_unknown=keep_unknown)
+
+
+def preview(path: Path, mapping: Columns, reading: Reading, *, rows: int) -> list[RawTicket | Rejected]:
+    """The first rows as they would be read."""
+    found: list[RawTicket | Rejected] = []
+    for row in files.open_rows(path):
+        found.append(read(row, mapping, reading))
+        if len(found) == rows:
+            break
+    return found
+
+
+def read(row: files.Row, mapping: Columns, reading: Reading) -> RawTicket | Rejected:
+    """One row as a ticket, or why it cannot be one."""
+    if isinstance(row.values, Rejected):
+        return row.values
+    return columns.to_raw(row.values, mapping, reading, line=row.line)
+
+
+def store(
+    runtime: Runtime,
+    path: Path,
+    mapping: Columns,
+    reading: Reading,
+    *,
+    rejects: Path,
+    backfill: bool = True,
+    progress: Progress = lambda _done, _all: None,
+) -> Imported:
+    """Store every row; one that was interrupted goes on where the last committed chunk ended."""
+    total = sum(1 for _ in files.open_rows(path))
+    stream = f"file:{_identity(path)}"
+    with runtime.store.read() as session:
+        known = sources.checkpoint(session, reading.source, stream).state
+    start = 0 if known.get("done") else int(known.get("line", 0))
+    done = Imported()
+    batch: list[RawTicket] = []
+    rows = line = 0
+    for row in files.open_rows(path):
+        rows, line = rows + 1, row.line
+        if line <= start:
+            continue
+        found = read(row, mapping, reading)
+        if isinstance(found, Rejected):
+            done.rejected.append(found)
+        else:
+            batch.append(found)
+        if len(batch) == CHUNK:
+            _commit(
+                runtime, batch, done, Checkpoint(reading.source, stream, {"line": line}), backfill=backfill
+            )
+            batch = []
+            progress(rows, total)
+    _commit(runtime, batch, done, Checkpoint(reading.source, stream, {"line": line, "done": True}),
+            backfill=backfill)  # fmt: skip
+    progress(rows, total)
+    if done.rejected:
+        _write_rejects(rejects, done.rejected, resumed=start > 0)
+    return done
+
+
+def _commit(
+    runtime: Runtime, batch: Sequence[RawTicket], done: Imported, point: Checkpoint, *, backfill: bool
+) -> None:
+    """One chunk and how far it reaches, together; of a ticket told twice the last row counts."""
+    last = {raw.external_id: raw for raw in batch}
+    outcome = intake.accept(
+        runtime, list(last.values()), source_kind="file", backfill=backfill, checkpoint=point
+    )
+    done.count(outcome)
+    done.unchanged += len(batch) - len(last)
+
+
+def _identity(path: Path) -> str:
+    """The same file under any name: its size and its beginning."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    return hashlib.sha256(start + str(path.stat().st_size).encode()).hexdigest()[:16]
+
+
+def _write_rejects(path: Path, rejected: Sequence[Rejected], *, resumed: bool) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if resumed else "w", encoding="utf-8") as file:
+            for one in rejected:
+                file.write(json.dumps({"line": one.line, "reason": one.reason}) + "\n")
+    except OSError as error:
+        raise Invalid(f"cannot write the rejects file {path}: {error.strerror}") from error
+
+
+def accept_all(runtime: Runtime, raws: Sequence[RawTicket], *, backfill: bool) -> None:
+    """Store tickets that are in memory already."""
+    for start in range(0, len(raws), CHUNK):
+        intake.accept(runtime, raws[start : start + CHUNK], source_kind="file", backfill=backfill)
+
+
+def digest_all(runtime: Runtime, *, progress: Progress = lambda _done, _all: None) -> int:
+    """Digest everything that waits; how many tickets. Stops early when another process digests."""
+    with runtime.store.read() as session:
+        total = tickets.count_undigested(session)
+    done = 0
+    while some := digest(runtime):
+        done += some
+        progress(min(done, total), total)
+    return done
+
+
+def shown(raw: RawTicket, draft: Any) -> dict[str, Any]:
+    """One row of a dry run: what would be stored."""
+    return {
+        "id": raw.external_id, "created_at": draft.created_at.isoformat(), "subject": draft.subject,
+        "body": draft.body[:200], "requester": draft.requester, "account": draft.account,
+        **dict(draft.attributes), "status": draft.status.value, "tags": " ".join(draft.tags),
+    }  # fmt: skip

@@ -1,0 +1,103 @@
+"""Into the store: what a source, a file or a push says, cleaned and redacted before anything is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session
+
+from app.domain import Checkpoint, RawTicket, Source, TicketDraft
+from app.errors import Invalid
+from app.ingest import boilerplate, normalise
+from app.ingest.boilerplate import Boilerplate, LineCount, ScopeCount
+from app.runtime import Runtime
+from app.store import sources, tickets
+
+FUTURE = timedelta(days=1)  # clocks differ; a ticket from further ahead is a mistake
+
+
+def check(raw: RawTicket, now: datetime) -> None:
+    """Raise Invalid for what no ticket may be."""
+    if raw.created_at > now + FUTURE:
+        raise Invalid(f"created_at {raw.created_at:%Y-%m-%d %H:%M} is in the future", pointer="/created_at")
+    if not (raw.subject.strip() or raw.body.strip()):
+        raise Invalid("a ticket needs a subject or a body", pointer="/subject")
+
+
+def accept(
+    runtime: Runtime,
+    raws: Sequence[RawTicket],
+    *,
+    source_kind: str,
+    backfill: bool = False,
+    checkpoint: Checkpoint | None = None,
+    deleted: Sequence[str] = (),
+    at: datetime | None = None,
+) -> dict[str, dict[str, str]]:
+    """Store tickets and how far their source was read, together; say of each external id what became of it.
+
+    Cleaning happens before the transaction; a ticket whose raw content is known is not cleaned again.
+    """
+    at = at or runtime.now()
+    key, keep_names = runtime.key, runtime.settings.keep_account_names
+    hashes = {r.external_id: normalise.content_hash(r, key=key) for r in raws}
+    with runtime.store.read() as session:
+        stored = {s: tickets.known(session, s, _ids(raws, s)) for s in sorted({r.source for r in raws})}
+    outcome: dict[str, dict[str, str]] = {}
+    fresh: list[TicketDraft] = []
+    for raw in raws:
+        before = stored[raw.source].get(raw.external_id)
+        if before is not None and before.content_hash == hashes[raw.external_id]:
+            outcome[raw.external_id] = {"status": "duplicate", "id": before.id}
+        else:
+            fresh.append(normalise.tidied(raw, key=key, keep_account_names=keep_names, backfill=backfill))
+    with runtime.store.write() as session:
+        for name in sorted({r.source for r in raws} | ({checkpoint.source} if checkpoint else set())):
+            sources.register(session, Source(name, source_kind))
+            newest = max((r.created_at for r in raws if r.source == name), default=None)
+            sources.received(session, name, at=at, newest_at=newest)
+        done = tickets.save(session, _without_boilerplate(session, fresh, stored), seen_at=at)
+        if checkpoint is not None:
+            tickets.delete(session, checkpoint.source, deleted, at=at)
+            sources.save_checkpoint(session, checkpoint)
+        ids = {s: tickets.known(session, s, [d.external_id for d in fresh if d.source == s]) for s in stored}
+    new, changed = set(done.new), set(done.changed)
+    for draft in fresh:
+        id_ = ids[draft.source][draft.external_id].id
+        word = "accepted" if id_ in new else "updated" if id_ in changed else "duplicate"
+        outcome[draft.external_id] = {"status": word, "id": id_}
+    return outcome
+
+
+def _ids(raws: Sequence[RawTicket], source: str) -> list[str]:
+    return [r.external_id for r in raws if r.source == source]
+
+
+def _without_boilerplate(
+    session: Session, drafts: Sequence[TicketDraft], stored: dict[str, dict[str, Any]]
+) -> list[TicketDraft]:
+    """The drafts without learned footers and labels; each new ticket's lines are counted, in order."""
+    keys = boilerplate.needed((d.body, d.account) for d in drafts)
+    rows = sources.boilerplate(session, [*keys.lines, *((scope, "") for scope in keys.scopes)])
+    known = Boilerplate.of(
+        [LineCount(s, line, n, first) for (s, line), (n, first) in rows.items() if line],
+        [ScopeCount(s, n) for (s, line), (n, _) in rows.items() if not line],
+    )
+    cleaned = [
+        _stripped(d, known) if d.external_id in stored[d.source] else normalise.without_boilerplate(d, known)
+        for d in drafts
+    ]
+    changes = known.changed()
+    first = min((d.created_at for d in drafts), default=None)
+    counts = {(c.scope, c.line_hash): (c.tickets, c.first_at) for c in changes.lines}
+    counts |= {(c.scope, ""): (c.tickets, first) for c in changes.scopes if first}
+    sources.save_boilerplate(session, counts)
+    return cleaned
+
+
+def _stripped(draft: TicketDraft, known: Boilerplate) -> TicketDraft:
+    """An edited ticket is cleaned by what is known, and not counted again."""
+    return replace(draft, body=known.strip(draft.body, draft.account, draft.created_at))

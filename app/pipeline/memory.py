@@ -1,0 +1,180 @@
+"""The engine's working memory: derived from the store, rebuilt from it at start and after any failure.
+
+One writer at a time holds it (the writer's lease); everything in it follows from committed rows alone,
+so a process killed anywhere goes on exactly where the last commit stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlmodel import Session
+
+from app.detectors.book import Book
+from app.detectors.calendar import BusinessClock
+from app.detectors.grouping.engine import Grouping, Snapshot
+from app.detectors.grouping.locks import Edit, EditKind
+from app.detectors.grouping.state import Item, Member, Parameters, PatternRow
+from app.detectors.knot import Doc, Neighbourhood
+from app.detectors.knot import Settings as ScanSettings
+from app.detectors.label import Background
+from app.detectors.signature import error_lines, frames
+from app.domain import EPOCH, Sighting, Signature, Ticket, TopicKind
+from app.runtime import Runtime
+from app.store import patterns, sources, tickets, topics
+from app.store.patterns import Sums
+
+JOIN = {"finer": 0.65, "balanced": 0.58, "broader": 0.55}
+SERIES_KEPT = timedelta(days=200)  # rules look back 26 weeks
+WORDS_EVERY, WORDS_KEPT = timedelta(days=7), timedelta(days=90)
+NOTE = "digest"
+
+
+@dataclass
+class Memory:
+    """What digestion and detection know; `fresh` are topics with live sightings no tick has looked at."""
+
+    grouping: Grouping
+    hood: Neighbourhood
+    book: Book
+    clock: BusinessClock
+    edit_seq: int
+    fresh: set[str] = field(default_factory=set)
+    words: Background = field(default_factory=Background)
+    words_at: datetime | None = None
+
+    def take(self, sightings: Iterable[Sighting]) -> None:
+        """Count new sightings; live ones are fresh for the next tick."""
+        for s in sightings:
+            self.book.add(s.topic_id, s.at.timestamp(), s.ticket_id, s.customer, live=s.live)
+            if s.live:
+                self.fresh.add(s.topic_id)
+
+    def learn_words(self, session: Session, night: datetime) -> None:
+        """Once a week of ticket time: what the desk said in the 90 days before `night`."""
+        if self.words_at is None or night - self.words_at >= WORDS_EVERY:
+            self.words = Background(tickets.texts(session, night - WORDS_KEPT, night))
+            self.words_at = night
+
+
+def of(runtime: Runtime) -> Memory:
+    """The memory, loaded when there is none or when a person's edit came from another process."""
+    held: Memory | None = runtime.memory
+    with runtime.store.read() as session:
+        if held is None or held.edit_seq != patterns.last_edit(session):
+            held = runtime.memory = load(runtime, session)
+    return held
+
+
+def load(runtime: Runtime, session: Session) -> Memory:
+    note = sources.note(session, NOTE)
+    clock = BusinessClock(runtime.settings.time_zone)
+    since = (tickets.newest(session) or EPOCH) - SERIES_KEPT
+    book = Book()
+    book.know(topics.every(session))
+    for topic_id, at, ticket, customer, live in topics.rows_of(session, None, since=since):
+        book.add(topic_id, at, ticket, customer, live=live)
+    held = Memory(
+        grouping=_grouping(runtime, session, note.get("consolidated_at")),
+        hood=_neighbourhood(runtime, session, note.get("hood")),
+        book=book,
+        clock=clock,
+        edit_seq=patterns.last_edit(session),
+        fresh=set(note.get("fresh", ())),
+    )
+    if note.get("words_at"):
+        held.learn_words(session, datetime.fromisoformat(note["words_at"]))
+    return held
+
+
+def parameters(runtime: Runtime) -> Parameters:
+    return Parameters(join=JOIN[runtime.settings.granularity])
+
+
+def _grouping(runtime: Runtime, session: Session, consolidated: str | None) -> Grouping:
+    limits = parameters(runtime)
+    last = datetime.fromisoformat(consolidated) if consolidated else None
+    edits = tuple(
+        Edit(id=e.id, kind=EditKind(e.kind), at=e.at, actor=e.actor, patterns=e.patterns, tickets=e.tickets,
+             undoes=e.undoes)
+        for e in patterns.edits(session) if e.kind in set(EditKind)
+    )  # fmt: skip
+    found = tickets.in_memory(
+        session,
+        members_since=last - timedelta(days=limits.active_days) if last else EPOCH,
+        pool_since=last - timedelta(days=limits.pool_days) if last else EPOCH,
+        kept=sorted({ticket for edit in edits for ticket in edit.tickets}),
+    )
+    rules = {t: p.rule for t, p in patterns.placements(session, [t.id for t in found]).items()}
+    items = items_of(runtime, session, found)
+    homes = {t.id: t.pattern_id for t in found}
+    return Grouping.restore(
+        Snapshot(
+            patterns=tuple(_row(s) for s in patterns.sums(session)),
+            members=tuple(Member(i, home, rules[i.ticket_id]) for i in items if (home := homes[i.ticket_id])),
+            pool=tuple(i for i in items if not homes[i.ticket_id]),
+            edits=edits,
+            consolidated_at=last,
+            dirty=True,
+        ),
+        dim=runtime.embedder.dim,
+        parameters=limits,
+    )
+
+
+def _row(s: Sums) -> PatternRow:
+    return PatternRow(
+        id=s.id, founded_at=s.founded_at, last_at=s.last_at, count=s.vector_count, vector_sum=s.vector_sum,
+        signatures=s.signature_counts, generic=frozenset(s.generic_keys), touched=s.touched,
+        split_from=s.split_from, merged_into=s.merged_into, dissolved=s.dissolved,
+    )  # fmt: skip
+
+
+def sums(row: PatternRow) -> Sums:
+    """An engine's pattern as it is stored."""
+    return Sums(
+        row.id, row.founded_at, row.last_at, row.count, row.vector_sum, dict(row.signatures),
+        tuple(sorted(row.generic)), row.touched, row.split_from, row.merged_into, row.dissolved,
+    )  # fmt: skip
+
+
+def items_of(runtime: Runtime, session: Session, found: Sequence[Ticket]) -> list[Item]:
+    """Stored tickets as the grouping engine sees them; those without a vector are left out."""
+    ids = [t.id for t in found]
+    vectors = tickets.vectors_of(session, runtime.embedder.model_id, ids)
+    shown = topics.of_tickets(session, ids, TopicKind.SIGNATURE)
+    return [
+        Item(t.id, t.created_at, t.customer, vectors[t.id], tuple(
+            Signature(topic.key, "", topic.label, topic.generic) for topic in shown.get(t.id, ())
+        ))
+        for t in found if t.id in vectors
+    ]  # fmt: skip
+
+
+def _neighbourhood(runtime: Runtime, session: Session, state: dict[str, object] | None) -> Neighbourhood:
+    limits = ScanSettings(per_1000=runtime.settings.clusters_per_1000)
+    if state is None:
+        return Neighbourhood(limits)
+    newest = tickets.newest(session) or EPOCH
+    found = tickets.digested_since(session, newest - limits.memory - limits.window, runtime.embedder.model_id)
+    docs = [doc(t, i) for t, i in zip(found, items_of(runtime, session, found), strict=True)]
+    return Neighbourhood.restore(sources.terms(session), state, docs, settings=limits)
+
+
+def doc(ticket: Ticket, item: Item) -> Doc:
+    """A ticket as the neighbourhood scan sees it."""
+    return Doc(
+        ticket.id, ticket.created_at, ticket.customer, ticket.subject, ticket.body, item.vector,
+        codes=tuple(s.key for s in item.signatures if not s.generic),
+        frames=tuple(frames(ticket.body)), error_lines=tuple(error_lines(ticket.body)),
+    )  # fmt: skip
+
+
+def topic_of(pattern_id: str) -> str:
+    return topics.topic_id(TopicKind.PATTERN, pattern_id)
+
+
+def sighting(ticket: Ticket, topic_id: str) -> Sighting:
+    return Sighting(ticket.id, topic_id, ticket.created_at, ticket.customer, live=not ticket.backfill)

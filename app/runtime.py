@@ -1,0 +1,72 @@
+"""The composition root: the only place that chooses implementations and reads the clock."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import httpx
+
+from app.detectors.embed import load_embedder
+from app.domain import Source
+from app.notify.address import Resolve, resolve
+from app.notify.webhook import Sender
+from app.ports import Embedder, Now
+from app.settings import Settings
+from app.store import sources
+from app.store.core import Store
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class Runtime:
+    """What every step is handed: settings, store, clock, secret, and the parts made when first needed."""
+
+    settings: Settings
+    store: Store
+    now: Now = utc_now
+    transport: httpx.BaseTransport | None = None  # outgoing HTTP in tests
+    look_up: Resolve = resolve
+    lock: threading.RLock = field(default_factory=threading.RLock)  # guards `memory` and `cases`
+    memory: Any = None  # pipeline.memory.Memory, once read
+    cases: Any = None  # pipeline.similar.Cases, once read
+    process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
+
+    def clock(self) -> datetime:
+        """The machine's own time, for leases: never moved by a replay."""
+        return utc_now()
+
+    @cached_property
+    def key(self) -> bytes:
+        return self.settings.key()
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        return load_embedder(self.settings.model)
+
+    @cached_property
+    def sender(self) -> Sender:
+        return Sender(allow=self.settings.webhook_allow, transport=self.transport, look_up=self.look_up)
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def build(settings: Settings, *, now: Now = utc_now, migrate: bool = True) -> Runtime:
+    """Open the store (bringing its schema up to date) and make the configured sources known."""
+    store = Store(settings.database_url)
+    if migrate:
+        store.migrate()
+    runtime = Runtime(settings, store, now)
+    if migrate and settings.sources:
+        with store.write() as session:
+            for s in settings.sources:
+                sources.register(session, Source(s.name, s.kind, s.options))
+    return runtime

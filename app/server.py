@@ -1,0 +1,66 @@
+"""One process that listens: API and pages, and the worker when asked; refuses to be open to the world."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from app import web, worker
+from app.api.app import create_app
+from app.errors import Invalid
+from app.pipeline import access, similar
+from app.runtime import Runtime
+
+
+def service(runtime: Runtime) -> FastAPI:
+    """The API with the pages beside it."""
+    app = create_app(runtime)
+    web.mount(app, runtime)
+    return app
+
+
+def serve(runtime: Runtime, *, work: bool, say: Callable[[str], None]) -> None:
+    """Listen until interrupted. Raises Invalid for a taken port, an altered model, or an open door."""
+    access.check_exposure(runtime)
+    _ = runtime.embedder  # a missing or altered model is an error now, not at the first ticket
+    listener = _listen(runtime.settings.host, runtime.settings.port)
+    host, port = listener.getsockname()[:2]
+    scheduler = worker.schedule(runtime) if work else None
+    warm = threading.Thread(target=lambda: similar.cases(runtime), daemon=True, name="warm the index")
+    warm.start()
+    say(f"listening on http://{host}:{port} (Ctrl-C stops)")
+    config = uvicorn.Config(service(runtime), log_level="warning", server_header=False)
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        if scheduler is not None:
+            scheduler.shutdown()
+        listener.close()
+
+
+def work(runtime: Runtime) -> None:
+    """Work until interrupted."""
+    _ = runtime.embedder
+    scheduler = worker.schedule(runtime)
+    try:
+        threading.Event().wait()
+    finally:
+        scheduler.shutdown()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise Invalid(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port", pointer="port"
+        ) from error
+    return listener

@@ -1,0 +1,161 @@
+"""Every setting, once: the only reader of the environment and of `foreshock.toml`.
+
+Each setting can be given as a line of the file or as a variable `FORESHOCK_<NAME>`; the variable wins.
+A secret is never a line of the file: it comes from its variable, or from a file named by `<NAME>_FILE`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import Invalid
+
+PROJECT = Path(__file__).resolve().parent.parent
+MODELS = next((p for p in (PROJECT / "models", Path(__file__).parent / "models") if p.is_dir()), PROJECT)
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+"""A list in the file, or words separated by commas in a variable."""
+
+
+class SourceSettings(BaseModel):
+    """One `[[sources]]` table: `name` and `kind`, and the options of that kind."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
+    kind: str
+    every_s: int = Field(default=300, ge=10)
+    options: dict[str, Any] = {}
+
+
+class Settings(BaseSettings):
+    """What an installation can choose; every field's description is its line in the README."""
+
+    model_config = SettingsConfigDict(env_prefix="FORESHOCK_", extra="forbid", frozen=True)
+
+    database_url: str = Field("sqlite:///foreshock.sqlite3", description="SQLite file or PostgreSQL database")
+    host: str = Field("127.0.0.1", description="address to listen on; anything but loopback needs an API key")
+    port: int = Field(8321, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    public_url: str = Field("", description="the address people reach the pages by, used in links")
+    data_dir: Path = Field(Path(), description="where the generated secret and rejects files are kept")
+    secret: str = Field("", description="key of all hashes and signatures (variable or secret_file only)")
+    secret_file: Path | None = Field(None, description="file that holds the secret")
+    time_zone: str = Field("UTC", description="business time zone: decides where days and weeks begin")
+    alerts_per_week: float = Field(5.0, ge=0.01, le=1000, description="alerts per week the lead will read")
+    clusters_per_1000: float = Field(
+        6.0, ge=0, le=100, description="calls of the neighbourhood scan per 1,000 tickets, before the budget"
+    )
+    granularity: Literal["finer", "balanced", "broader"] = Field(
+        "balanced", description="how alike tickets of one pattern must be"
+    )
+    segments: Words = Field(("product", "region"), description="attributes counted as topics of their own")
+    ticket_prefixes: Words = Field((), description="prefixes of your own ticket keys, never read as errors")
+    keep_account_names: bool = Field(True, description="store customer organisations' display names")
+    model: Path = Field(MODELS / "all-minilm-l6-v2", description="folder of the embedding model")
+    tick_s: int = Field(60, ge=5, description="seconds between two runs of the worker's steps")
+    body_limit_kb: int = Field(4096, ge=1, description="largest request body accepted")
+    similar_budget_ms: int = Field(800, ge=50, description="time after which similar answers degraded")
+    similar_floor: float = Field(
+        0.25, ge=0, le=1, description="probability below which similar says nothing similar"
+    )
+    webhook_allow: Words = Field((), description="internal hosts webhooks may reach, as host or host:port")
+    requests_per_minute: int = Field(600, ge=1, description="requests a minute one key or address may make")
+    sources: tuple[SourceSettings, ...] = Field((), description="connected ticketing tools")
+
+    @field_validator("segments", "ticket_prefixes", "webhook_allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(w.strip() for w in value.split(",") if w.strip()) if isinstance(value, str) else value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            near = [z for z in sorted(available_timezones()) if value.lower()[:6] in z.lower()][:3]
+            hint = f"; did you mean {', '.join(near)}?" if near else ' (for example "Europe/Berlin")'
+            raise ValueError(f"{value!r} is not a time zone of the IANA database{hint}") from error
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return value.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in LOOPBACK
+
+    @property
+    def base_url(self) -> str:
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    def key(self) -> bytes:
+        """The installation's secret; made once and kept in `data_dir/secret.key` when none is given."""
+        if self.secret:
+            return self.secret.encode()
+        path = self.secret_file or self.data_dir / "secret.key"
+        if self.secret_file is None and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(secrets.token_hex(32))
+        try:
+            return path.read_text().strip().encode()
+        except OSError as error:
+            raise Invalid(f"cannot read the secret from {path}: {error.strerror}") from error
+
+
+def load(path: Path | None = None, **overrides: Any) -> Settings:
+    """Settings from `path` (or FORESHOCK_CONFIG, or ./foreshock.toml), the environment and `overrides`.
+
+    Raises Invalid naming the file or variable and the line to change.
+    """
+    named = path or (Path(os.environ["FORESHOCK_CONFIG"]) if os.environ.get("FORESHOCK_CONFIG") else None)
+    file = named or Path("foreshock.toml")
+    values = _read(file) if file.exists() or named else {}
+    environment = {k[len("FORESHOCK_") :].lower() for k in os.environ if k.startswith("FORESHOCK_")}
+    values = {k: v for k, v in values.items() if k not in environment} | overrides
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise Invalid(_explain(error, file, environment)) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Invalid(f"cannot read the settings file {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file} is not valid TOML: {error}") from error
+    if "secret" in values:
+        raise Invalid(f"{file}: a secret must not be in this file; use FORESHOCK_SECRET or secret_file")
+    return values
+
+
+def _explain(error: ValidationError, file: Path, environment: set[str]) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(part) for part in problem["loc"]) or "settings"
+        top = name.split(".", maxsplit=1)[0]
+        where = f"FORESHOCK_{top.upper()}" if top in environment else f"{name} in {file.name}"
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{where}: there is no such setting")
+        else:
+            lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(lines)

@@ -1,0 +1,134 @@
+"""One door to the database: `read()` and `write()`; nothing else opens a session."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlmodel import Session, create_engine
+
+from app.errors import ForeshockError, Invalid, TryLater
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Store:
+    """The SQL database, SQLite or PostgreSQL: the truth every other state is derived from.
+
+    A `write()` is short, is BEGIN IMMEDIATE on SQLite (so that it never fails half-way for a lock)
+    and refuses to nest. Database faults leave it as TryLater with a sentence an operator can act on.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_s: float = 10.0, durable: bool = True) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if self.is_sqlite:
+            options = {"connect_args": {"timeout": busy_timeout_s, "check_same_thread": False}}
+        else:
+            options["connect_args"] = {"connect_timeout": 10}
+        self.engine = create_engine(url, **options)
+        if self.is_sqlite:
+            _prepare_sqlite(self.engine, "NORMAL" if durable else "OFF")
+        self._writing = threading.local()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that is always rolled back: for reading one consistent state."""
+        with _plain_errors(self.url), Session(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session committed at the end, or rolled back whole when anything raises."""
+        if getattr(self._writing, "open", False):
+            raise RuntimeError("write() inside write(): pass the open session down instead")
+        self._writing.open = True
+        try:
+            with _plain_errors(self.url), Session(self.engine) as session:
+                session.connection(execution_options={"foreshock_write": True})
+                yield session
+                session.commit()
+        finally:
+            self._writing.open = False
+
+    def migrate(self) -> None:
+        """Bring the schema to this version; harmless when it already is."""
+        with _plain_errors(self.url), self.engine.connect() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(MIGRATIONS))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+    def pending_migration(self) -> str | None:
+        """What the schema lacks, as "have -> need", or None when it is up to date."""
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        need = ScriptDirectory.from_config(config).get_current_head()
+        with _plain_errors(self.url), self.engine.connect() as connection:
+            have = MigrationContext.configure(connection).get_current_revision()
+        return None if have == need else f"{have or 'empty'} -> {need}"
+
+    def check(self) -> None:
+        """Raise TryLater unless the database answers."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # SQLAlchemy's begin event below issues BEGIN itself
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA journal_size_limit=67108864")
+        connection.execute("PRAGMA cache_size=-65536")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("foreshock_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _plain_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise _explain(error, url) or error from error
+
+
+def _explain(error: DBAPIError, url: str) -> ForeshockError | None:
+    cause = str(error.orig)
+    if "locked" in cause or "busy" in cause:
+        return TryLater("the database is locked by another process; nothing was written", after_s=5)
+    if "disk is full" in cause or "No space left" in cause or "disk I/O error" in cause:
+        return TryLater("the disk that holds the database is full; free some space, nothing was written")
+    if "unable to open database file" in cause:
+        return Invalid(
+            f"cannot open the database file {url.removeprefix('sqlite:///')}: does its folder exist?"
+        )
+    if "readonly database" in cause:
+        return Invalid(f"the database file {url.removeprefix('sqlite:///')} is read-only")
+    if "file is not a database" in cause:
+        return Invalid(f"{url.removeprefix('sqlite:///')} is not a SQLite database")
+    if "no such table" in cause or "UndefinedTable" in type(error.orig).__name__:
+        return Invalid("the database has no tables yet: run `python -m app migrate`")
+    if not url.startswith("sqlite") and (isinstance(error, OperationalError) or error.connection_invalidated):
+        return TryLater(f"PostgreSQL does not answer: {cause.strip().splitlines()[0][:200]}", after_s=10)
+    return None

@@ -1,0 +1,357 @@
+"""The rows. They never leave `app/store`: column names equal the field names of the records in `app.domain`.
+
+Every table that grows is keyed so that doing a thing twice writes it once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, Index, LargeBinary, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+BYTES = LargeBinary
+
+
+def _json() -> Any:
+    return Field(sa_column=Column(JSON, nullable=False))
+
+
+class SourceRow(SQLModel, table=True):
+    __tablename__ = "source"
+    name: str = Field(primary_key=True)
+    kind: str
+    options: dict[str, Any] = _json()
+    paused: bool = False
+    last_success_at: datetime | None = None
+    last_error: str = ""
+    last_error_at: datetime | None = None
+    newest_at: datetime | None = None  # newest ticket time received
+    notes: list[str] = _json()
+
+
+class CheckpointRow(SQLModel, table=True):
+    __tablename__ = "checkpoint"
+    source: str = Field(primary_key=True)
+    stream: str = Field(primary_key=True)
+    state: dict[str, Any] = _json()
+
+
+class TicketRow(SQLModel, table=True):
+    __tablename__ = "ticket"
+    __table_args__ = (
+        UniqueConstraint("source", "external_id"),
+        Index("ticket_by_time", "created_at", "id"),
+        Index("ticket_undigested", "created_at", "id", sqlite_where=text("digested_at IS NULL"),
+              postgresql_where=text("digested_at IS NULL")),
+        Index("ticket_by_pattern", "pattern_id", "created_at"),
+        Index("ticket_by_customer", "customer"),
+    )  # fmt: skip
+    id: str = Field(primary_key=True)
+    source: str
+    external_id: str
+    created_at: datetime
+    updated_at: datetime
+    seen_at: datetime
+    digested_at: datetime | None = None
+    content_hash: str
+    subject: str
+    body: str
+    url: str = ""
+    requester: str = ""
+    account: str = ""
+    account_name: str = ""
+    customer: str = ""
+    attributes: dict[str, str] = _json()
+    tags: list[str] = _json()
+    machine_tags: list[str] = _json()
+    status: str = "open"
+    resolution: str = ""
+    resolved_at: datetime | None = None
+    articles: list[str] = _json()
+    reopened: bool | None = None
+    satisfaction: float | None = None
+    escalated: bool | None = None
+    ai_handled: bool | None = None
+    duplicate_of: str = ""
+    problem: str = ""
+    backfill: bool = False
+    pattern_id: str | None = None
+
+
+class VectorRow(SQLModel, table=True):
+    """Embeddings as float16 bytes, appended only; a row without bytes retires the ticket's older rows."""
+
+    __tablename__ = "vector"
+    __table_args__ = (
+        Index("vector_by_text", "model_id", "text_hash"),
+        Index("vector_by_ticket", "ticket_id"),
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    ticket_id: str
+    model_id: str
+    text_hash: str
+    vector: bytes | None = Field(default=None, sa_column=Column(BYTES))
+
+
+class BoilerplateRow(SQLModel, table=True):
+    __tablename__ = "boilerplate"
+    scope: str = Field(primary_key=True)
+    line_hash: str = Field(primary_key=True)  # "" counts the scope's tickets
+    tickets: int
+    first_at: datetime
+
+
+class TermRow(SQLModel, table=True):
+    """In how many documents a term was seen: the neighbourhood scan's statistics of the past."""
+
+    __tablename__ = "term"
+    table: str = Field(primary_key=True)
+    slot: int = Field(primary_key=True)
+    documents: int
+
+
+class TopicRow(SQLModel, table=True):
+    __tablename__ = "topic"
+    __table_args__ = (UniqueConstraint("kind", "key"),)
+    id: str = Field(primary_key=True)
+    kind: str
+    key: str
+    label: str
+    first_at: datetime
+    generic: bool = False
+
+
+class SightingRow(SQLModel, table=True):
+    __tablename__ = "sighting"
+    __table_args__ = (
+        UniqueConstraint("ticket_id", "topic_id"),
+        Index("sighting_by_topic", "topic_id", "at"),
+        Index("sighting_by_time", "at"),
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    topic_id: str
+    ticket_id: str
+    at: datetime
+    customer: str
+    live: bool = True
+
+
+class PatternRow(SQLModel, table=True):
+    __tablename__ = "pattern"
+    __table_args__ = (Index("pattern_by_last", "last_at", "id"), Index("pattern_by_heir", "merged_into"))
+    id: str = Field(primary_key=True)
+    name: str
+    name_by: str = "engine"
+    phrases: list[str] = _json()
+    description: str = ""
+    state: str = "watching"
+    founded_at: datetime
+    first_at: datetime
+    last_at: datetime
+    tickets: int = 0
+    customers: int = 0
+    signature: str = ""
+    merged_into: str | None = None
+    split_from: str | None = None
+    pinned: bool = False
+    muted: bool = False
+    touched: bool = False  # a person acted on it, it was alerted on or subscribed to: never dissolved
+    dissolved: bool = False
+    vector_count: int = 0  # the engine's sums over all members
+    vector_sum: bytes = Field(default=b"", sa_column=Column(BYTES, nullable=False))
+    signature_counts: dict[str, int] = _json()
+    generic_keys: list[str] = _json()
+    named_tickets: int = 0  # members when the engine last named it
+    owner: str = ""
+    version: int = 1
+
+
+class PlacementRow(SQLModel, table=True):
+    __tablename__ = "placement"
+    __table_args__ = (
+        Index("placement_by_ticket", "ticket_id", "seq"),
+        Index("placement_by_pattern", "pattern_id", "seq"),
+    )
+    seq: int | None = Field(default=None, primary_key=True)
+    ticket_id: str
+    pattern_id: str | None = None
+    at: datetime
+    rule: str
+    score: float
+    runner_up: str | None = None
+    runner_up_score: float = 0.0
+    engine: str = ""
+
+
+class EditRow(SQLModel, table=True):
+    """What a person decided about patterns: append-only; an undo names the edit it takes back."""
+
+    __tablename__ = "edit"
+    seq: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    kind: str
+    patterns: list[str] = _json()
+    tickets: list[str] = _json()
+    value: str = ""
+    actor: str
+    at: datetime
+    undoes: str = ""
+
+
+class ReleaseRow(SQLModel, table=True):
+    __tablename__ = "release"
+    __table_args__ = (Index("release_by_time", "at", "id"),)
+    id: str = Field(primary_key=True)
+    at: datetime
+    kind: str
+    title: str
+    product: str = ""
+    version: str = ""
+    pattern_id: str | None = None
+    url: str = ""
+
+
+class AlertRow(SQLModel, table=True):
+    __tablename__ = "alert"
+    __table_args__ = (
+        Index("alert_open", "topic_id", "rule", unique=True, sqlite_where=text("resolved_at IS NULL"),
+              postgresql_where=text("resolved_at IS NULL")),
+        Index("alert_by_time", "opened_at", "id"),
+        Index("alert_by_pattern", "pattern_id"),
+    )  # fmt: skip
+    id: str = Field(primary_key=True)
+    topic_id: str
+    rule: str
+    kind: str
+    tier: str
+    severity: str
+    sentence: str
+    finding: dict[str, Any] = _json()
+    ticket_ids: list[str] = _json()
+    pattern_id: str | None = None
+    opened_at: datetime
+    updated_at: datetime
+    resolved_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    snoozed_until: datetime | None = None
+    verdict: str = ""
+    reason: str = ""
+
+
+class EventRow(SQLModel, table=True):
+    __tablename__ = "event"
+    __table_args__ = (UniqueConstraint("subject", "sequence"), Index("event_by_time", "at"))
+    seq: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    type: str
+    at: datetime
+    subject: str
+    sequence: int
+    actor: str = "engine"
+    data: dict[str, Any] = _json()
+
+
+class SubscriptionRow(SQLModel, table=True):
+    __tablename__ = "subscription"
+    id: str = Field(primary_key=True)
+    url: str
+    secret: str
+    old_secret: str = ""
+    old_secret_until: datetime | None = None
+    format: str = "standard"
+    event_types: list[str] = _json()
+    filter: dict[str, Any] = _json()
+    include_text: bool = False
+    active: bool = True
+    disabled_reason: str = ""
+    failing_since: datetime | None = None
+    created_at: datetime
+
+
+class DeliveryRow(SQLModel, table=True):
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("event_id", "subscription_id"),
+        Index("delivery_due", "next_at", sqlite_where=text("state = 'pending'"),
+              postgresql_where=text("state = 'pending'")),
+        Index("delivery_by_subscription", "subscription_id", "created_at"),
+    )  # fmt: skip
+    id: str = Field(primary_key=True)
+    event_id: str
+    subscription_id: str
+    state: str = "pending"
+    attempts: int = 0
+    created_at: datetime
+    next_at: datetime | None = None
+    last_status: int | None = None
+    last_error: str = ""
+
+
+class AttemptRow(SQLModel, table=True):
+    __tablename__ = "attempt"
+    seq: int | None = Field(default=None, primary_key=True)
+    delivery_id: str = Field(index=True)
+    number: int
+    at: datetime
+    status: int | None = None
+    took_ms: int = 0
+    answer: str = ""
+
+
+class KeyRow(SQLModel, table=True):
+    __tablename__ = "api_key"
+    id: str = Field(primary_key=True)
+    name: str
+    hash: str = Field(unique=True)
+    scopes: list[str] = _json()
+    created_at: datetime
+    revoked_at: datetime | None = None
+    used_at: datetime | None = None
+
+
+class WebSessionRow(SQLModel, table=True):
+    __tablename__ = "web_session"
+    hash: str = Field(primary_key=True)
+    key_id: str
+    csrf: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class IdempotencyRow(SQLModel, table=True):
+    __tablename__ = "idempotency"
+    key: str = Field(primary_key=True)
+    request_hash: str
+    created_at: datetime
+    status: int | None = None  # None: the first request is still in flight
+    answer: str = ""
+
+
+class QueryRow(SQLModel, table=True):
+    """One similar-case query: what was answered, never the text that was asked."""
+
+    __tablename__ = "query"
+    id: str = Field(primary_key=True)
+    at: datetime
+    ticket_id: str | None = None
+    answer: list[dict[str, Any]] = _json()
+
+
+class FeedbackRow(SQLModel, table=True):
+    __tablename__ = "feedback"
+    query_id: str = Field(primary_key=True)
+    ticket_id: str = Field(primary_key=True)
+    verdict: str
+    at: datetime
+    actor: str = ""
+
+
+class NoteRow(SQLModel, table=True):
+    """Small facts the steps leave for their next run: watermarks, the writer's lease, statistics."""
+
+    __tablename__ = "note"
+    name: str = Field(primary_key=True)
+    value: dict[str, Any] = _json()

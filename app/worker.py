@@ -1,0 +1,52 @@
+"""The clock of the service: APScheduler calls the steps; work is found in rows, so it holds no state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from app.errors import ForeshockError
+from app.pipeline.deliver import deliver
+from app.pipeline.detect import detect
+from app.pipeline.digest import digest
+from app.runtime import Runtime
+
+log = logging.getLogger(__name__)
+MOST_BATCHES = 200  # of one drain, so that no step starves the others
+DELIVER_S = 2
+
+
+def schedule(runtime: Runtime) -> BackgroundScheduler:
+    """A running scheduler of digest-and-detect and of delivery; shut it down to stop."""
+    scheduler = BackgroundScheduler(
+        timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": 3600}
+    )
+    tick = runtime.settings.tick_s
+    now = datetime.now  # APScheduler wants the machine's own clock for "at once"
+    scheduler.add_job(lambda: work(runtime), "interval", seconds=tick, id="work",
+                      next_run_time=now(scheduler.timezone))  # fmt: skip
+    scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
+                      id="deliver")  # fmt: skip
+    scheduler.start()
+    return scheduler
+
+
+def work(runtime: Runtime) -> None:
+    """Digest what has come in, then look for what is unusual."""
+    drain("digest", lambda: digest(runtime) > 0)
+    drain("detect", lambda: bool(detect(runtime)) and False)
+
+
+def drain(name: str, step: Callable[[], bool]) -> None:
+    """Run a step until it has nothing left; an error is logged, and the next round tries again."""
+    try:
+        for _ in range(MOST_BATCHES):
+            if not step():
+                return
+    except ForeshockError as error:
+        log.warning("%s: %s", name, error)
+    except Exception:
+        log.exception("%s failed; it is tried again with the next tick", name)

@@ -1,0 +1,108 @@
+"""Refit the calibration table on simulated desks where nothing happens, with the engine as it is.
+
+Window penalties make every window raise equally often by chance; the scale then turns the best score into
+false episodes per topic-week. Prints what `app/detectors/calibration.py` should say; --write writes it.
+The desks differ in size, drift and noise, so that the table is no one desk's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.detectors import calibration
+from app.detectors.scan import WINDOWS_H
+from tests.bench._desks import ROOT, default_path, onsets, replay, simulator
+
+HELP = "refit the window penalties and the strength scale on null streams"
+QUIET = {"spike": 0, "novel": 0, "recurrence": 0, "release": 0, "slowburn": 0}
+DESKS: tuple[dict[str, Any], ...] = (
+    {},
+    {"surges": 1, "drift_sd": 0.03, "noise_cv": 0.3},
+    {"S": 600, "births": 60, "drift_sd": 0.05, "noise_cv": 0.2},
+)
+AIM = 3.0  # false episodes per week per 1,000 topics at which the windows are made equal
+RATES = (100.0, 30.0, 10.0, 3.0, 1.0)  # where the scale is read off, per week per 1,000 topics
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--path", type=Path, default=default_path("support_desk"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[901, 902, 903])
+    parser.add_argument("--write", action="store_true", help="write the table into the repository")
+
+
+@dataclass
+class Scores:
+    """All null desks' scores [S, hours] of one kind, and how many topic-weeks they stand for."""
+
+    desks: list[NDArray[np.float32]]
+
+    @property
+    def topic_weeks(self) -> float:
+        return float(sum(len(scores) * scores.shape[1] / 168.0 for scores in self.desks))
+
+    def rate(self, threshold: float) -> float:
+        """Episodes per week per 1,000 topics above `threshold`."""
+        episodes = sum(len(onsets(scores, threshold)[0]) for scores in self.desks)
+        return 1000.0 * episodes / self.topic_weeks
+
+    def threshold(self, rate: float) -> float:
+        """The score above which `rate` episodes per week per 1,000 topics lie."""
+        low, high = -3.0, 12.0
+        for _ in range(24):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if self.rate(middle) > rate else (low, middle)
+        return high
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    module = simulator(options.path)
+    windows: list[list[NDArray[np.float32]]] = [[] for _ in WINDOWS_H]
+    burns: list[NDArray[np.float32]] = []
+    for i, seed in enumerate(options.seeds):
+        told = replay(module.simulate(seed, **QUIET, **DESKS[i % len(DESKS)]).view, detailed=True)
+        for k in range(len(WINDOWS_H)):
+            windows[k].append(told.windows[:, :, k])
+        burns.append(told.burn)
+        print(f"seed {seed}: {len(told.voids)} mass events, {told.seconds:.0f} s")
+    off = {
+        hours: _shift(old, Scores(windows[k]))
+        for k, (hours, old) in enumerate(calibration.WINDOW_PENALTY.items())
+    }
+    burn = _shift(calibration.BURN_PENALTY, Scores(burns))
+    change = np.array(list(calibration.WINDOW_PENALTY.values())) - np.array(list(off.values()))
+    best = [
+        np.maximum((np.stack(scan, axis=2) + change).max(2), slow + calibration.BURN_PENALTY - burn)
+        for *scan, slow in zip(*windows, burns, strict=True)
+    ]
+    scale = tuple(
+        (round(Scores(best).threshold(rate), 2), round(3.0 - float(np.log10(rate)), 2)) for rate in RATES
+    )
+    lines = [f"WINDOW_PENALTY = {off}", f"BURN_PENALTY = {burn}", f"SCALE = {scale}"]
+    print("\n".join(lines))
+    if options.write:
+        _write(lines)
+    return {"window_penalty": off, "burn_penalty": burn, "scale": scale}
+
+
+def _shift(old: float, scores: Scores) -> float:
+    """The penalty that puts the threshold for AIM at 3 - log10(AIM), the strength it stands for."""
+    return round(old + scores.threshold(AIM) - (3.0 - float(np.log10(AIM))), 2)
+
+
+def _write(lines: list[str]) -> None:
+    path = ROOT / "app" / "detectors" / "calibration.py"
+    kept = path.read_text().splitlines()
+    for line in lines:
+        name = line.split(" = ")[0]
+        row = next(i for i, text in enumerate(kept) if text.startswith(f"{name} = "))
+        note = kept[row].partition("  # ")[2]
+        kept[row] = f"{line}  # {note}" if note else line
+    row = next(i for i, text in enumerate(kept) if text.startswith("VERSION = "))
+    kept[row] = f'VERSION = "{int(calibration.VERSION) + 1}"'
+    path.write_text("\n".join(kept) + "\n")

@@ -1,0 +1,202 @@
+"""The neighbourhood scan on small made-up desks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from app.detectors.knot import Doc, Knot, Neighbourhood, Settings, strength
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+DIM = 32
+
+
+def vector(topic: int, noise: int) -> NDArray[np.float16]:
+    """A unit vector near its topic's axis; equal arguments give equal vectors."""
+    mixed = np.random.default_rng([topic, noise]).normal(size=DIM) * 0.05
+    mixed[topic % DIM] += 1.0
+    found: NDArray[np.float16] = (mixed / np.linalg.norm(mixed)).astype(np.float16)
+    return found
+
+
+def background(count: int, *, days: float = 60.0) -> list[Doc]:
+    """Unlike tickets of many customers, evenly spread from START."""
+    draw = np.random.default_rng(7)
+    docs = []
+    for number in range(count):
+        direction = draw.normal(size=DIM)
+        words = " ".join(f"word{k}" for k in draw.integers(0, 3000, size=12))
+        docs.append(
+            Doc(
+                ticket_id=f"b{number:04}",
+                at=START + timedelta(days=days * number / count),
+                customer=f"c{number % 97}",
+                title=f"question about word{number % 500}",
+                body=words,
+                vector=(direction / np.linalg.norm(direction)).astype(np.float16),
+            )
+        )
+    return docs
+
+
+def report(number: int, *, at: datetime, customer: str = "", topic: int = 3) -> Doc:
+    """One report of the problem `topic`, by a customer of its own unless one is named."""
+    return Doc(
+        ticket_id=f"t{topic}-{number:03}",
+        at=at,
+        customer=customer or f"hit{topic}-{number}",
+        title=f"export to spreadsheet{topic} fails",
+        body=f"ExportWriter{topic} throws when I export the ledger to a file",
+        vector=vector(topic, number % 3),
+        codes=(f"exp-40{topic}",),
+    )
+
+
+def burst(
+    count: int, *, at: datetime, topic: int = 3, hours: float = 5.0, customers: int | None = None
+) -> list[Doc]:
+    """`count` reports of one problem, `hours` apart, by as many customers unless told."""
+    return [
+        report(
+            number,
+            at=at + timedelta(hours=hours * number),
+            topic=topic,
+            customer="" if customers is None else f"few{number % customers}",
+        )
+        for number in range(count)
+    ]
+
+
+def scan(docs: list[Doc], settings: Settings | None = None) -> list[Knot]:
+    hood = Neighbourhood(settings)
+    return [knot for doc in in_order(docs) if (knot := hood.feed(doc))]
+
+
+def in_order(docs: list[Doc]) -> list[Doc]:
+    return sorted(docs, key=lambda doc: (doc.at, doc.ticket_id))
+
+
+LATER = START + timedelta(days=50)
+
+
+def test_the_third_report_from_a_third_customer_is_called_with_its_evidence() -> None:
+    knots = scan(background(400) + burst(3, at=LATER))
+    assert [knot.ticket_id for knot in knots] == ["t3-002"]
+    assert knots[0].ticket_ids == ("t3-000", "t3-001", "t3-002")
+    assert knots[0].customers == 3
+    assert knots[0].history == 0
+
+
+def test_an_unremarkable_desk_is_not_called() -> None:
+    assert scan(background(400)) == []
+
+
+@pytest.mark.parametrize("customers", [1, 2])
+def test_forty_reports_by_one_or_two_people_are_not_called(customers: int) -> None:
+    assert scan(background(400) + burst(40, at=LATER, hours=0.5, customers=customers)) == []
+
+
+def test_all_tickets_without_a_requester_count_as_one_person() -> None:
+    anonymous = [replace(doc, customer="") for doc in burst(10, at=LATER)]
+    assert scan(background(400) + anonymous) == []
+
+
+def test_a_problem_the_desk_has_had_all_along_is_not_called() -> None:
+    usual = [report(100 + k, at=START + timedelta(days=4 * k)) for k in range(11)]
+    quiet = Settings(start=1.05, step=0.0, history=0.4)
+    assert scan(background(400) + usual + burst(3, at=LATER), quiet) == []
+    assert len(scan(background(400) + burst(3, at=LATER), quiet)) == 1
+
+
+def test_reports_more_than_a_week_apart_are_not_one_burst() -> None:
+    assert scan(background(400) + burst(3, at=START + timedelta(days=20), hours=24 * 8)) == []
+
+
+def test_one_episode_is_called_once() -> None:
+    assert len(scan(background(400) + burst(9, at=LATER, hours=2))) == 1
+
+
+def test_a_suppressed_call_does_not_extend_the_episode() -> None:
+    # Fifteen reports, one every second day: all within reach of their neighbours. Were suppressed
+    # calls to mark their tickets, the first call would silence the whole chain for ever.
+    chain = burst(15, at=START + timedelta(days=5), hours=48)
+    knots = scan(background(400) + chain)
+    assert len(knots) >= 2
+    assert set(knots[0].ticket_ids).isdisjoint(knots[1].ticket_ids)
+
+
+def test_a_ticket_fed_twice_counts_once() -> None:
+    docs = in_order(background(200) + burst(3, at=START + timedelta(days=40)))
+    hood, twice = Neighbourhood(), Neighbourhood()
+    once = [hood.feed(doc) for doc in docs]
+    again = [(twice.feed(doc), twice.feed(doc))[0] for doc in docs]
+    assert once == again
+    assert hood.state() == twice.state()
+
+
+def test_nothing_later_changes_what_was_said() -> None:
+    docs = in_order(background(400) + burst(5, at=LATER) + burst(5, at=LATER, topic=9))
+    hood = Neighbourhood()
+    said = [hood.feed(doc) for doc in docs]
+    for end in (300, 350, 380):
+        part = Neighbourhood()
+        assert [part.feed(doc) for doc in docs[:end]] == said[:end]
+
+
+@pytest.mark.parametrize("stop", [100, 300, 500])
+def test_a_restart_from_stored_counts_changes_no_answer(stop: int) -> None:
+    # Long enough for the oldest documents to be forgotten, with lines that become boilerplate.
+    docs = [
+        replace(doc, body=f"{doc.body}\nSent from phone {k}")
+        for k, doc in enumerate(background(500, days=400))
+    ]
+    docs = in_order(
+        docs + [doc for k in range(12) for doc in burst(4, at=START + timedelta(days=33 * k), topic=k)]
+    )
+    whole = Neighbourhood()
+    before = [whole.feed(doc) for doc in docs[:stop]]
+    counts, state = whole.counts(), whole.state()
+    since = docs[stop - 1].at - whole.settings.memory - whole.settings.window
+    restored = Neighbourhood.restore(counts, state, [doc for doc in docs[:stop] if doc.at >= since])
+    assert any(before)
+    assert [whole.feed(doc) for doc in docs[stop:]] == [restored.feed(doc) for doc in docs[stop:]]
+    assert whole.state() == restored.state()
+    assert whole.counts() == restored.counts()
+
+
+def test_counts_saved_bit_by_bit_are_the_counts_saved_at_once() -> None:
+    hood = Neighbourhood()
+    saved: dict[tuple[str, int], int] = {}
+    for doc in background(60):
+        hood.feed(doc)
+        saved.update({(table, slot): count for table, slot, count in hood.counts(changed=True)})
+    assert [(*key, count) for key, count in saved.items() if count] != []
+    assert sorted((*key, count) for key, count in saved.items() if count) == sorted(hood.counts())
+
+
+def test_lines_many_earlier_tickets_held_do_not_make_a_knot() -> None:
+    form = "Please describe the environment\nMachine model and serial\nSteps that lead to the problem"
+    docs = [replace(doc, body=f"{form}\n{doc.body}") for doc in background(400)]
+    assert scan(docs) == []
+
+
+def test_the_dial_spends_the_budget_and_no_more() -> None:
+    docs = in_order(
+        [doc for k in range(50) for doc in burst(3, at=START + timedelta(hours=20 * k), topic=k)]
+        + background(300)
+    )
+    few, many = (len(scan(docs, Settings(per_1000=budget, step=0.02, slope=0.0, up=2.0))) for budget in (3, 30))
+    assert few < many
+
+
+def test_a_knot_is_stronger_when_it_is_rarer_and_the_desk_watches_more_topics() -> None:
+    knot = scan(background(400) + burst(3, at=LATER))[0]
+    rarer = replace(knot, score=knot.score + 0.2)
+    assert rarer.false_per_1000 < knot.false_per_1000
+    week = {"tickets_per_week": 300.0}
+    assert strength(rarer, topics=1000, **week) > strength(knot, topics=1000, **week)
+    assert strength(knot, topics=1000, **week) == pytest.approx(strength(knot, topics=100, **week) + 1)
