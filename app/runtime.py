@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from app.detectors.embed import load_embedder
+from app.detectors.embed import CachingEmbedder, load_embedder
 from app.domain import Source
 from app.notify.address import Resolve, resolve
 from app.notify.webhook import Sender
@@ -49,7 +50,7 @@ class Runtime:
 
     @cached_property
     def embedder(self) -> Embedder:
-        return load_embedder(self.settings.model)
+        return CachingEmbedder(load_embedder(self.settings.model, workers=os.cpu_count() or 1), capacity=2000)
 
     @cached_property
     def sender(self) -> Sender:
