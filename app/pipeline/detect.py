@@ -305,7 +305,7 @@ def _update(session: Session, tick: Tick, alert: Alert, finding: Finding, *, wor
         values |= {
             "sentence": sentence(finding, tick.desk.clock.zone),
             "ticket_ids": finding.ticket_ids,
-            "kind": alert.kind if alert.kind in ("new", "cluster") else finding.kind,
+            "kind": finding.kind,
         }
     if SEVERITIES.index(level) > SEVERITIES.index(alert.severity):
         values["severity"] = level
