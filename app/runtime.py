@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from app.detectors.embed import load_embedder
+from app.detectors.embed import CachingEmbedder, load_embedder
 from app.domain import Source
 from app.notify.address import Resolve, resolve
 from app.notify.webhook import Sender
@@ -36,7 +37,7 @@ class Runtime:
     look_up: Resolve = resolve
     lock: threading.RLock = field(default_factory=threading.RLock)  # guards `memory` and `cases`
     memory: Any = None  # pipeline.memory.Memory, once read
-    cases: Any = None  # pipeline.similar.Cases, once read
+    cases: Any = None  # pipeline.similar.Searchable, once read
     process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
 
     def clock(self) -> datetime:
@@ -49,7 +50,7 @@ class Runtime:
 
     @cached_property
     def embedder(self) -> Embedder:
-        return load_embedder(self.settings.model)
+        return CachingEmbedder(load_embedder(self.settings.model, workers=os.cpu_count() or 1), capacity=2000)
 
     @cached_property
     def sender(self) -> Sender:

@@ -61,9 +61,11 @@ class Settings(BaseSettings):
     model: Path = Field(MODELS / "all-minilm-l6-v2", description="folder of the embedding model")
     tick_s: int = Field(60, ge=5, description="seconds between two runs of the worker's steps")
     body_limit_kb: int = Field(4096, ge=1, description="largest request body accepted")
-    similar_budget_ms: int = Field(800, ge=50, description="time after which similar answers degraded")
-    similar_floor: float = Field(
-        0.25, ge=0, le=1, description="probability below which similar says nothing similar"
+    similar_floor: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="probability below which similar says nothing similar (none: the model's own)",
     )
     webhook_allow: Words = Field((), description="internal hosts webhooks may reach, as host or host:port")
     requests_per_minute: int = Field(600, ge=1, description="requests a minute one key or address may make")

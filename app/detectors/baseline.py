@@ -24,12 +24,13 @@ PRIOR_WEIGHT = 0.35  # customers' worth of prior; small, as the population of ra
 PRIOR_PER_DAY = 0.05  # customers a day of a topic we know nothing of
 DAY_NOISE = 0.12  # usual coefficient of variation of a topic's day beyond chance
 NOISE_WEIGHT = 2000.0  # information (inverse variance) of that prior
+SINCE_BIRTH_DAYS = 7.5  # windows longer than this measure a topic since its birth
 BLOCK_WEIGHT = 8.0  # pseudo-customers pulling a block's share to the topic's own
 GAP_CUSTOMERS = 12.0  # a silence is a gap once this many customers were due in it
 Span = tuple[float, float]  # (begin, end] in Unix seconds
 
 
-def _inside(at: Floats, spans: Sequence[Span]) -> Flags:
+def inside(at: Floats, spans: Sequence[Span]) -> Flags:
     hit = np.zeros(len(at), bool)
     for begin, end in spans:
         hit |= (at > begin) & (at <= end)
@@ -56,7 +57,7 @@ class Counted:
         customer = np.concatenate([s.customer for s in topics]) if topics else np.empty(0, np.int64)
         topic = np.repeat(np.arange(len(topics)), [len(s.at) for s in topics])
         if spans:
-            kept = ~_inside(at, spans)
+            kept = ~inside(at, spans)
             at, live, customer, topic = at[kept], live[kept], customer[kept], topic[kept]
         slot = clock.slots(at)
         day = slot // 24
@@ -89,7 +90,7 @@ class Desk:
 
     `volume` (D, BLOCKS) customers per day and clock block; `edges` (24 D + 1,) Unix seconds of the
     clock-hour slots; `hourly` and `forecast` (D, 24); `ahead` (24 D + 1, BLOCKS) the
-    forecast summed up per block.
+    forecast summed up per block; `unrest` (D,) see `unrest_at`.
     """
 
     clock: BusinessClock
@@ -101,6 +102,7 @@ class Desk:
     hourly: Floats
     forecast: Floats
     ahead: Floats
+    unrest: Floats
     so_far: Ints
     live_so_far: Ints
     voids: tuple[Span, ...] = ()
@@ -178,6 +180,7 @@ class Desk:
             hourly=hourly.astype(float),
             forecast=forecast,
             ahead=ahead,
+            unrest=_unrest(hourly.sum(1), forecast.sum(1)),
             so_far=_so_far(came, np.ones(len(came), bool)),
             live_so_far=_so_far(came, counted.live),
             voids=voids,
@@ -195,6 +198,13 @@ class Desk:
     def age_days(self, at: float) -> float:
         """How long the desk has been known at `at`."""
         return (at - float(self.counted.at[0])) / DAY_S if len(self.counted.at) else 0.0
+
+    def unrest_at(self, at: float) -> float:
+        """How far a day's traffic usually lies from its forecast, as a log ratio.
+
+        A topic's share cannot account for what the whole desk does; the larger it is, the less.
+        """
+        return float(self.unrest[min(self.day_index(at), len(self.unrest) - 1)])
 
     def forecast_between(self, begin: Floats, end: Floats) -> Floats:
         """(k, BLOCKS) customers forecast per block in each (begin, end]."""
@@ -224,6 +234,13 @@ class Desk:
         last = self.counted.at[seen - 1 : seen]
         due = float(self.forecast_between(last, np.array([at])).sum())
         return float(last[0]) if due >= GAP_CUSTOMERS else None
+
+    def overlaps_gap(self, begin: Floats, at: float) -> Flags:
+        """(k,) whether a gap lies, even in part, in (begin, at]: its tickets came at the wrong hours."""
+        hit = np.zeros(len(begin), bool)
+        for start, end in self.gaps:
+            hit |= (start < at) & (end > begin)
+        return hit
 
     def back_over_gaps(self, begin: Floats, at: float) -> Floats:
         """`begin` moved back to the start of the gap it lies in: a catch-up is spread over its silence."""
@@ -263,6 +280,14 @@ def _kept_share(edges: Floats, voids: Sequence[Span]) -> Floats:
     for begin, end in voids:
         kept -= np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0.0, None)
     return np.asarray(np.clip(kept, 0.0, None) / np.maximum(length, 1e-9))
+
+
+def _unrest(came: Floats, due: Floats) -> Floats:
+    """(D,) root mean square log ratio of traffic to forecast over the days before each, drawn to 0.15."""
+    off = np.clip(np.log((came + 20.0) / (due + 20.0)), -0.7, 0.7) ** 2
+    days = np.maximum(np.arange(len(off)) - 7.0, 0.0)  # the first week is its own forecast
+    before = np.concatenate([[0.0], np.cumsum(off)[:-1]])
+    return np.asarray(np.sqrt((before + 14.0 * 0.15**2) / (days + 14.0)))
 
 
 def _gaps(edges: Floats, hourly: NDArray[Any], exposure: Floats, at: float) -> tuple[Span, ...]:
@@ -342,7 +367,8 @@ class Share:
 
     `overall` (n, k) and `by_block` (n, k, BLOCKS) shares; `worth` (n, k) how many customers' evidence they
     rest on (the decayed count over its design effect); `age_weeks` (k,) the evidence's mean age; `day_noise`
-    (n,) the squared coefficient of variation of the topic's days beyond chance.
+    (n,) the squared coefficient of variation of the topic's days beyond chance; `burst` (n, k) customers of
+    the closed days since that a usual day could not have brought.
     """
 
     overall: Floats
@@ -350,28 +376,40 @@ class Share:
     worth: Floats
     age_weeks: Floats
     day_noise: Floats
+    burst: Floats
 
 
-def credited_days(daily: Floats, volume: Floats, *, age_days: float) -> tuple[Floats, Floats]:
-    """What each day adds to a topic's baseline, and what it was expected to: (n, D, BLOCKS) and (n, D).
+@dataclass(frozen=True, slots=True)
+class Days:
+    """A topic's closed days: what each adds to the baseline, by block (n, D, BLOCKS) and in all (n, D), its
+    expectation (n, D), and the part of its count (n, D) that a usual day could not have brought."""
 
-    One-sided Huber-like winsorising, iterated from the raw mean downwards: a level that has held for much
-    of the memory is the level; a burst is not, and teaches (almost) nothing. A new level is never locked
-    out. A desk of ten days has nothing to judge by: all is credited.
+    credited: Floats
+    total: Floats
+    mean: Floats
+    burst: Floats
+
+
+def judged_days(daily: Floats, volume: Floats, *, age_days: float) -> Days:
+    """Winsorise days: a level that has held for much of the memory is the level; a burst teaches nothing.
+
+    One-sided and Huber-like, iterated from the raw mean downwards, so a new level is never locked out. A
+    desk of ten days has nothing to judge by: all is credited.
     """
-    total = daily.sum(2)
+    total = np.add.reduce([daily[:, :, block] for block in range(BLOCKS)])  # far faster than sum(2)
     weight = 2.0 ** (-np.arange(len(volume), 0, -1) / MEMORY_HALF_LIFE_DAYS)
     exposure = np.maximum(np.einsum("d,db->b", weight, volume), 1e-9)
-    kept = np.ones_like(total)
+    kept, burst = np.ones_like(total), np.zeros_like(total)
     for _ in range(3):
         share = np.einsum("nd,ndb->nb", weight * kept, daily) / exposure
         mean = np.einsum("nb,db->nd", share, volume)
         if age_days <= 10:
             break
         sd = np.sqrt(mean + (0.2 * mean) ** 2)
-        credited = np.where(total > mean + 3.5 * sd + 2.0, mean, np.minimum(total, mean + 2.33 * sd + 1.0))
-        kept = credited / np.maximum(total, 1.0)
-    return daily * kept[:, :, None], mean
+        usual = np.minimum(total, mean + 2.33 * sd + 1.0)
+        burst = total - usual
+        kept = np.where(total > mean + 3.5 * sd + 2.0, mean, usual) / np.maximum(total, 1.0)
+    return Days(daily * kept[:, :, None], total * kept, mean, burst)
 
 
 def day_noise(credited: Floats, mean: Floats) -> Floats:
@@ -386,39 +424,68 @@ def day_noise(credited: Floats, mean: Floats) -> Floats:
 
 
 def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) -> Share:
-    """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own."""
+    """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own.
+
+    For a short window, that a topic was never seen before says it is rare. For a long one a topic born on
+    this desk is measured since its birth, and not by the ticket that made it known: else every topic that
+    stays looks like a rise.
+    """
     today = desk.day_index(at)
     volume = desk.volume[:today]
-    credited, mean = credited_days(
-        ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at)
-    )
+    days = judged_days(ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at))
     midnights = desk.edges[::24]
     day = np.maximum(np.searchsorted(midnights[:-1], starts, side="right") - 1, 0)
     age_days = np.subtract.outer(starts, midnights[1 : today + 1]) / DAY_S + 0.5
     closed = np.arange(today) < day[:, None]
     weight = np.where(closed, 2.0 ** (-age_days / MEMORY_HALF_LIFE_DAYS), 0.0)
     exposure = np.einsum("kd,db->kb", weight, volume)
-    evidence = np.einsum("kd,ndb->nkb", weight, credited)
-    days = np.maximum(weight.sum(1), 1e-9)
-    usual_day = exposure.sum(1) / days
+    evidence = np.matmul(weight, days.credited)  # one small product per topic, whoever else is asked for
+    weighed = np.maximum(weight.sum(1), 1e-9)
+    usual_day = exposure.sum(1) / weighed
     # The hours of the day before the window, at full weight, credited up to what a usual day could bring.
     exposure = exposure + desk.between(midnights[day], starts)
     begun = ledger.between(rows, midnights[day], starts)
-    usual = evidence.sum(2) / days
+    usual = evidence.sum(2) / weighed
     cap = usual + 2.33 * np.sqrt(usual) + 1.0
     begun *= np.minimum(1.0, cap / np.maximum(begun.sum(2), 1.0))[:, :, None]
-    spread = np.einsum("kd,nd->nk", weight**2, credited.sum(2)) + begun.sum(2)
+    spread = _weighed(weight**2, days.total) + begun.sum(2)
     evidence = evidence + begun
-    a, b = evidence.sum(2), exposure.sum(1)
+    lasting = (at - starts > SINCE_BIRTH_DAYS * DAY_S)[:, None]
+    unborn = np.where(lasting, _unborn(ledger.born[rows], desk, weight, volume), 0.0)
+    exposure = np.maximum(exposure - unborn, 0.0)
+    a, b = evidence.sum(2), exposure.sum(2)
+    birth = np.where(
+        unborn.any(2),
+        2.0 ** (-np.maximum(starts - ledger.born[rows, None], 0.0) / DAY_S / MEMORY_HALF_LIFE_DAYS),
+        0.0,
+    )
+    known = np.maximum(a - birth, 0.0) / np.maximum(a, 1e-9)
+    evidence, a, spread = evidence * known[:, :, None], a * known, spread * known
     prior = PRIOR_WEIGHT * np.maximum(usual_day, 1.0) / PRIOR_PER_DAY
     overall = (a + PRIOR_WEIGHT) / (b + prior / (1.0 + a / 2.0))
     by_block = (evidence + BLOCK_WEIGHT) / (exposure + BLOCK_WEIGHT / overall[:, :, None])
     # Shrunken blocks need not add up to the whole; a long window must not inherit the difference.
-    by_block *= (overall * b / np.maximum((by_block * exposure).sum(2), 1e-9))[:, :, None]
+    whole = (by_block * exposure).sum(2)
+    by_block *= np.where(whole > 0.0, overall * b / np.maximum(whole, 1e-9), 1.0)[:, :, None]
+    inside = midnights[1 : today + 1] > starts[:, None]
     return Share(
         worth=a**2 / np.maximum(spread, 1e-9),
         overall=overall,
         by_block=by_block,
-        age_weeks=(weight * age_days).sum(1) / days / 7.0,
-        day_noise=day_noise(credited.sum(2), mean),
+        age_weeks=(weight * age_days).sum(1) / weighed / 7.0,
+        day_noise=day_noise(days.total, days.mean),
+        burst=_weighed(inside.astype(float), days.burst),
     )
+
+
+def _weighed(weight: Floats, days: Floats) -> Floats:
+    """(n, k) sums of (n, D) days under each of (k, D) weights, every topic by itself."""
+    return np.asarray(np.matmul(weight, days[:, :, None])[:, :, 0])
+
+
+def _unborn(born: Floats, desk: Desk, weight: Floats, volume: Floats) -> Floats:
+    """(n, k, BLOCKS) the weighted traffic of the days before each topic's first; none for the eldest."""
+    before = np.zeros((len(volume) + 1, len(weight), BLOCKS))
+    np.cumsum(weight.T[:, :, None] * volume[:, None, :], axis=0, out=before[1:])
+    day = np.searchsorted(desk.edges[24::24], born, side="right")
+    return before[np.minimum(day, len(volume))]

@@ -17,6 +17,7 @@ from app.domain import Finding, Series, Topic
 
 MASS_TOPICS = 8
 MASS_SHARE = 0.004  # of the active topics
+MASS_TOUCHED = 0.05  # of the topics seen in the hour: a catch-up after an outage touches everything
 MASS_P = 0.001
 FLOOD_TICKETS = 10
 FLOOD_CUSTOMERS = 2
@@ -38,7 +39,8 @@ def mass_event(ledger: Ledger, rows: Ints, desk: Desk, at: float, *, active_topi
     """
     if desk.age_days(at) < 14 or not len(rows):
         return None
-    if len(jumped(ledger, rows, desk, at)) < max(MASS_TOPICS, MASS_SHARE * active_topics):
+    needed = max(MASS_TOPICS, MASS_SHARE * active_topics, MASS_TOUCHED * len(rows))
+    if len(jumped(ledger, rows, desk, at)) < needed:
         return None
     return (at - HOUR_S, at)
 

@@ -224,13 +224,15 @@ class _Segment:
 
     def __init__(self, columns: Slots, documents: Slots, weights: Floats32) -> None:
         order = np.argsort(columns, kind="stable")
-        self.columns, self.documents, self.weights = columns[order], documents[order], weights[order]
-        self.terms, starts = np.unique(self.columns, return_index=True)
-        self.starts = np.append(starts, len(columns))
+        self.documents, self.weights = documents[order], weights[order]
+        self.terms, counts = np.unique(columns, return_counts=True)
+        self.starts = np.concatenate(([0], np.cumsum(counts)))
 
     def merged(self, later: _Segment) -> _Segment:
+        """Both runs as one."""
+        columns = [np.repeat(one.terms, np.diff(one.starts)) for one in (self, later)]
         return _Segment(
-            np.concatenate((self.columns, later.columns)),
+            np.concatenate(columns),
             np.concatenate((self.documents, later.documents)),
             np.concatenate((self.weights, later.weights)),
         )

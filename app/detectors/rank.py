@@ -227,13 +227,14 @@ class Ranker:
     level: float
     learned: bool = True
     version: str = ""
-    base: Trees | None = None  # of a refitted ranker: the shipped order, whose score is an input of `order`
+    base: Trees | None = None  # of a refitted ranker: the shipped order, which has half the say
 
     TOP = 5  # cases that get a probability of their own; those behind share the last one's at most
 
     def scores(self, candidates: Candidates) -> Floats:
         """(n,) learned score of every candidate."""
-        return self.order(_inputs(candidates.features, self.base))
+        learned = self.order(candidates.features)
+        return learned if self.base is None else (learned + self.base(candidates.features)) / 2
 
     def ranked(self, candidates: Candidates, k: int = 10) -> tuple[NDArray[np.int64], Floats]:
         """Positions of the best k candidates and the probability that each is the same issue."""
@@ -349,23 +350,20 @@ class Guard:
             self._means[way] = keep * self._means[way] + (1 - keep) * (1 / rank if rank else 0.0)
 
 
-OWN_FROM, OWN_FULL, OWN_LAST = 30, 200, 500  # own answered queries a refit needs, is full at, looks back
+OWN_FROM, OWN_FULL, OWN_LAST = 30, 200, 2000  # own answered queries a refit needs, is full at, looks back
 
 
 def refit(shipped: Ranker, examples: Sequence[Example], *, version: str = "") -> Ranker:
     """The shipped ranker with its order learned anew from the desk's own answered queries.
 
-    The shipped score is one more input, so that few links correct it and many replace it.
+    The shipped order keeps half the say: on two desks the mean of both log-odds beat either alone.
     """
     answered = [one for one in examples if one.same.any()][-OWN_LAST:]
     if len(answered) < OWN_FROM:
         return shipped
     full = len(answered) >= OWN_FULL
     order = _fit_order(
-        answered,
-        iterations=80 if full else 40,
-        leaf=50 if full else max(5, len(answered) // 4),
-        base=shipped.order,
+        answered, iterations=80 if full else 40, leaf=50 if full else max(5, len(answered) // 4)
     )
     return replace(shipped, order=order, base=shipped.order, version=version or shipped.version)
 
@@ -406,20 +404,14 @@ def train(examples: Sequence[Example], *, iterations: int = 80, leaf: int = 50, 
     return Ranker(order, pair, float(np.quantile(chances, 1 - KEPT)), version=version)
 
 
-def _inputs(features: Floats, base: Trees | None) -> Floats:
-    return features if base is None else np.column_stack((features, base(features)))
-
-
-def _fit_order(
-    examples: Sequence[Example], *, iterations: int, leaf: int, base: Trees | None = None
-) -> Trees:
+def _fit_order(examples: Sequence[Example], *, iterations: int, leaf: int) -> Trees:
     rows: list[Floats] = []
     labels: list[NDArray[np.bool_]] = []
     for one in examples:
         hard = np.flatnonzero(~one.same)
         hard = hard[np.argsort(-one.candidates.fused[hard], kind="stable")][:NEGATIVES]
         taken = np.concatenate((np.flatnonzero(one.same), hard))
-        rows.append(_inputs(one.candidates.features[taken], base))
+        rows.append(one.candidates.features[taken])
         labels.append(one.same[taken])
     table = np.concatenate(rows)
     return fit(table, np.concatenate(labels), [1] * table.shape[1], iterations=iterations, leaf=leaf)

@@ -40,7 +40,7 @@ def after_release(
     days = (at - since) / DAY_S
     if not 0.0 < days <= RELEASE_DAYS:
         return None
-    rows = window(series, since, at)
+    rows = window(series, since, at, voids=desk.voids)
     customers = len(np.unique(series.customer[rows]))
     if customers < MIN_CUSTOMERS:
         return None

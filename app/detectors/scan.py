@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import betainc
 
 from app.detectors import calibration
-from app.detectors.baseline import PRIOR_WEIGHT, Desk, Ledger, shares
+from app.detectors.baseline import PRIOR_WEIGHT, Desk, Ledger, Span, inside, shares
 from app.detectors.calendar import DAY_S, HOUR_S, Flags, Floats, Ints
 from app.domain import Change, Finding, Release, Series
 
@@ -44,6 +44,7 @@ class Counts:
 
     starts: Floats  # (k,)
     observed: Floats
+    steady: Floats  # without single days' bursts where the window is longer than a day
     mean: Floats
     variance: Floats
     factor: Floats  # what today's traffic does to the expectation
@@ -57,6 +58,8 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
     own = ledger.between(rows, starts, ends, live=True)
     came = desk.between(starts, ends, live=True)
     due = desk.forecast_between(starts, ends)
+    late = desk.overlaps_gap(starts, at)
+    came[late] = (due * (came.sum(1) / np.maximum(due.sum(1), 1e-9))[:, None])[late]
     theta = share.overall[:, :, None]
     factor = (np.maximum(came - own, 0.0) + SHRINK) / (due * (1.0 - theta) + SHRINK)
     overall = (came.sum(1) + SHRINK) / (due.sum(1) + SHRINK)
@@ -73,8 +76,11 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
         + share.day_noise[:, None] / np.maximum(1.0, hours / 24.0)
         + DRIFT**2 * (share.age_weeks + weeks) / 2.0
         + (SURGE_SPREAD * np.log(overall)) ** 2
+        + (share.overall * desk.unrest_at(at)) ** 2
     )
-    return Counts(starts, own.sum(2), mean, mean + mean**2 * relative, surge)
+    observed = own.sum(2)
+    steady = np.where(hours > 24.0, np.maximum(observed - share.burst, 0.0), observed)
+    return Counts(starts, observed, steady, mean, mean + mean**2 * relative, surge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     birth = ledger.born[rows, None] > seen.starts  # the ticket that made the topic known is no evidence
     penalty = np.array(list(calibration.WINDOW_PENALTY.values()))
     usable = (seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at) & lasting(ledger, rows, at, birth)
-    p = mid_p((seen.observed - birth)[usable], seen.mean[usable], seen.variance[usable])
+    p = mid_p(np.maximum(seen.steady - birth, 0.0)[usable], seen.mean[usable], seen.variance[usable])
     score = np.full(usable.shape, -np.inf)
     score[usable] = -np.log10(np.maximum(p, 1e-300))
     score -= penalty
@@ -167,16 +173,17 @@ def _finding(
     releases: Sequence[Release],
     returning: Collection[str],
 ) -> Finding | None:
-    for k in np.argsort(-seen.score[i], kind="stable"):
+    for k in np.argsort(-seen.score[i], kind="stable").tolist():
         if not np.isfinite(seen.score[i, k]):
             return None
         start = float(seen.counts.starts[k])
-        rows = window(series, start, at)
+        rows = window(series, start, at, voids=desk.voids)
         customers = len(np.unique(series.customer[rows]))
         if customers >= MIN_CUSTOMERS:
             break
     else:
         return None
+    score = _without_the_loudest(series, rows, seen, i, k, desk=desk)
     release = _release(releases, WINDOWS_H[k], start, at)
     return Finding(
         topic=series.topic,
@@ -188,11 +195,26 @@ def _finding(
         customers=customers,
         expected=float(seen.counts.mean[i, k]),
         spread=float(np.sqrt(seen.counts.variance[i, k])),
-        strength=float(calibrated(seen.score[i, k : k + 1])[0]),
+        strength=float(calibrated(np.array([score]))[0]),
         ticket_ids=tuple(series.ticket_ids[j] for j in rows),
         release=release,
-        notes=noted(seen.counts, i, int(k), desk=desk, series=series, at=at, score=float(seen.score[i, k])),
+        notes=noted(seen.counts, i, k, desk=desk, series=series, at=at, score=score),
     )
+
+
+def _without_the_loudest(series: Series, rows: Ints, seen: Look, i: int, k: int, *, desk: Desk) -> float:
+    """The window's score, its loudest customer counted for one day only: no one alone raises an alert."""
+    days = desk.clock.slots(series.at[rows]) // 24
+    pairs = np.unique(np.stack([series.customer[rows], days]), axis=1)
+    loudest = int(np.unique(pairs[0], return_counts=True)[1].max())
+    score = float(seen.score[i, k])
+    if loudest == 1:
+        return score
+    counts = seen.counts
+    fewer = np.maximum(counts.steady[i, k : k + 1] - (loudest - 1), 0.0)
+    p = mid_p(fewer, counts.mean[i, k : k + 1], counts.variance[i, k : k + 1])
+    penalty = list(calibration.WINDOW_PENALTY.values())[k]
+    return min(score, float(-np.log10(max(float(p[0]), 1e-300))) - penalty)
 
 
 def noted(
@@ -211,10 +233,10 @@ def noted(
     }
 
 
-def window(series: Series, start: float, at: float) -> Ints:
-    """Row numbers of the live sightings in (start, at]."""
+def window(series: Series, start: float, at: float, *, voids: Sequence[Span] = ()) -> Ints:
+    """Row numbers of the live sightings in (start, at] that no void covers."""
     low, high = (int(np.searchsorted(series.at, mark, side="right")) for mark in (start, at))
-    return np.asarray(low + np.flatnonzero(series.live[low:high]))
+    return np.asarray(low + np.flatnonzero(series.live[low:high] & ~inside(series.at[low:high], voids)))
 
 
 def moment(at: float) -> datetime:

@@ -27,7 +27,7 @@ from app.detectors.scan import (
 )
 from app.domain import Finding, Series
 
-BEGINNINGS_DAYS = (3, 5, 7, 9, 12, 15, 18, 21, 25, 30)
+BEGINNINGS_DAYS = (5, 9, 14, 21, 28)
 RATIOS = (1.25, 1.4, 1.7, 2.0)
 LATELY_DAYS = 21.0
 MIN_EXPECTED = 4.0  # below it the scan's long windows are the better test
@@ -51,7 +51,7 @@ def evidence(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> tuple[Counts,
     """The counts since every beginning, the log10 evidence (n, k) for each and (n,) their sum's score."""
     hours = 24.0 * np.array(BEGINNINGS_DAYS)
     seen = count(ledger, rows, desk, at, hours)
-    ratios = [log_likelihood_ratio(seen.observed, seen.mean, seen.variance, r) for r in RATIOS]
+    ratios = [log_likelihood_ratio(seen.steady, seen.mean, seen.variance, r) for r in RATIOS]
     each = np.logaddexp.reduce(ratios, axis=0) - np.log(len(RATIOS))
     age = desk.age_days(at)
     old = (np.array(BEGINNINGS_DAYS) <= age / 2.0) & (age >= YOUNG_DAYS)
@@ -76,7 +76,7 @@ def slow_burn(topics: Sequence[Series], desk: Desk, at: float) -> list[Finding]:
     findings = []
     for i in np.flatnonzero(strength > 0).tolist():
         series, k = topics[rows[i]], int(each[i].argmax())
-        tickets = window(series, float(seen.starts[k]), at)
+        tickets = window(series, float(seen.starts[k]), at, voids=desk.voids)
         customers = len(np.unique(series.customer[tickets]))
         if customers < MIN_CUSTOMERS:
             continue

@@ -2,7 +2,7 @@
 
 Quasi-Poisson regression with a trend and two harmonics of the year, past outbreaks weighted down, after
 Farrington et al. (1996) and Noufaily et al. (2013); exact negative binomial tails with the uncertainty of
-the fit inside the variance; one- and two-week windows on one scale.
+the fit inside the variance; windows of one to three weeks on one scale.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.detectors.calendar import Floats
+from app.detectors.calendar import Floats, Ints
 from app.detectors.scan import mid_p
 
 YEAR_WEEKS = 52.0
@@ -20,8 +20,8 @@ HARMONICS = 2
 RIDGE_SEASON = 0.5  # prior standard deviation of a harmonic's coefficient
 RIDGE_TREND = 0.3  # of the log change over YEARS_OF_TREND
 YEARS_OF_TREND = 3.0
-OUTLIER_Z = 2.0  # past weeks beyond are weighted by (OUTLIER_Z / z)^2
-TWO_WEEK_PENALTY = 0.2
+OUTLIER_Z = 2.58  # past weeks beyond are weighted by (OUTLIER_Z / z)^2 (Noufaily et al. 2013)
+WINDOW_PENALTY = {1: 0.0, 2: 0.6, 3: 1.0}  # weeks: an outbreak mostly shows in its first, or lasts
 ROUNDS = 6
 
 
@@ -70,21 +70,22 @@ def _robust_weight(counts: Floats, mean: Floats, phi: Floats) -> Floats:
     return np.asarray(np.where(z > OUTLIER_Z, (OUTLIER_Z / np.maximum(z, 1e-9)) ** 2, 1.0))
 
 
-def weekly_score(counts: Floats, start: Floats | None = None) -> tuple[Floats, Floats]:
-    """-log10 p of the last week of (n, T) counts, one- or two-week window, and the fit's (n, p) coefficients.
+def weekly_score(counts: Floats | Ints, start: Floats | None = None) -> tuple[Floats, Floats]:
+    """-log10 p of the last weeks of (n, T) counts, best window, and the fit's (n, p) coefficients.
 
-    The last two weeks are left out of their own baseline. Raises ValueError below MIN_WEEKS weeks.
+    The windows are left out of their own baseline. Raises ValueError below MIN_WEEKS weeks.
     """
     weeks = counts.shape[1]
-    if weeks < MIN_WEEKS + 2:
-        raise ValueError(f"the weekly form needs {MIN_WEEKS + 2} weeks of history, got {weeks}")
+    longest = max(WINDOW_PENALTY)
+    if weeks < MIN_WEEKS + longest:
+        raise ValueError(f"the weekly form needs {MIN_WEEKS + longest} weeks of history, got {weeks}")
     x = design(np.arange(weeks, dtype=float), origin=float(weeks))
-    known = fit(counts[:, :-2].astype(float), x[:-2], start)
-    scores = [_surprise(counts, x, known, 1), _surprise(counts, x, known, 2) - TWO_WEEK_PENALTY]
-    return np.maximum(*scores), known.beta
+    known = fit(counts[:, :-longest].astype(float), x[:-longest], start)
+    scores = [_surprise(counts, x, known, w) - penalty for w, penalty in WINDOW_PENALTY.items()]
+    return np.max(scores, axis=0), known.beta
 
 
-def _surprise(counts: Floats, x: Floats, known: Fit, span: int) -> Floats:
+def _surprise(counts: Floats | Ints, x: Floats, known: Fit, span: int) -> Floats:
     """-log10 mid-p of the sum of the last `span` weeks."""
     ahead = x[-span:]
     mean = np.exp(np.clip(known.beta @ ahead.T, -10.0, 12.0))

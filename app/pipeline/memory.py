@@ -28,7 +28,7 @@ from app.store.patterns import Sums
 
 JOIN = {"finer": 0.65, "balanced": 0.58, "broader": 0.55}
 SERIES_KEPT = timedelta(days=200)  # rules look back 26 weeks
-WORDS_EVERY, WORDS_KEPT = timedelta(days=7), timedelta(days=90)
+WORDS_EVERY, WORDS_KEPT, WORDS_MOST = timedelta(days=7), timedelta(days=90), 2000
 NOTE = "digest"
 
 
@@ -53,9 +53,9 @@ class Memory:
                 self.fresh.add(s.topic_id)
 
     def learn_words(self, session: Session, night: datetime) -> None:
-        """Once a week of ticket time: what the desk said in the 90 days before `night`."""
+        """Once a week of ticket time: what the desk said in the 90 days before `night`, or lately."""
         if self.words_at is None or night - self.words_at >= WORDS_EVERY:
-            self.words = Background(tickets.texts(session, night - WORDS_KEPT, night))
+            self.words = Background(tickets.texts(session, night - WORDS_KEPT, night, most=WORDS_MOST))
             self.words_at = night
 
 

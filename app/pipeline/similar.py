@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from app.detectors import lexical
 from app.detectors.index import ExactIndex
+from app.detectors.rank import DENSE, Case, Cases, Match, Ranker
+from app.detectors.rank import answer as rank
 from app.detectors.signature import signatures
 from app.detectors.text import embedding_text
 from app.domain import Matrix, Status, Ticket, TopicKind, sortable_id
@@ -22,36 +24,38 @@ from app.errors import Invalid, NotFound
 from app.ingest import normalise
 from app.ingest.redact import redact
 from app.runtime import Runtime
+from app.settings import MODELS
 from app.store import feedback as judged
 from app.store import patterns, tickets, topics
 
-CANDIDATES = 50
-TITLE_WEIGHT = 3
-BODY_CHARS = 3000
+RANKER = MODELS / "ranker" / "ranker.json"
 BATCH = 2000
-RRF_K = 60.0
+MOST = 50  # cases ranked
+MOST_SUBJECT = 200  # a first line longer than this is no title
+ALIKE = 0.6  # a share of what could be reached, from which on it is worth saying
 FIXES = 5
 
 
 @dataclass
-class Cases:
+class Searchable:
     """A cache over the stored tickets: vectors and words of all that have been digested."""
 
-    vectors: ExactIndex
-    words: lexical.Bm25 = field(default_factory=lexical.Bm25)
-    ids: list[str] = field(default_factory=list)  # by document number
-    at: list[float] = field(default_factory=list)  # creation, Unix seconds
-    gone: set[str] = field(default_factory=set)
-    document: dict[str, int] = field(default_factory=dict)
+    vectors: ExactIndex  # by document number
+    ranker: Ranker
+    words: Cases = field(default_factory=Cases)
+    at: NDArray[np.float64] = field(
+        default_factory=lambda: np.zeros(1024)
+    )  # creation, Unix seconds; nan: gone
+    current: dict[str, int] = field(default_factory=dict)  # document number of each ticket that can be found
     seq: int = 0
 
 
-def cases(runtime: Runtime) -> Cases:
+def cases(runtime: Runtime) -> Searchable:
     """The cache, brought up to what is committed."""
     with runtime.lock:
-        held: Cases | None = runtime.cases
+        held: Searchable | None = runtime.cases
         if held is None:
-            held = runtime.cases = Cases(ExactIndex(runtime.embedder.dim))
+            held = runtime.cases = Searchable(ExactIndex(runtime.embedder.dim), Ranker.load(RANKER))
         while _take(runtime, held):
             pass
     return held
@@ -59,44 +63,38 @@ def cases(runtime: Runtime) -> Cases:
 
 def behind(runtime: Runtime) -> int:
     """How many stored vectors the cache has not taken in."""
-    held: Cases | None = runtime.cases
+    held: Searchable | None = runtime.cases
     with runtime.store.read() as session:
         last = tickets.last_vector_seq(session, runtime.embedder.model_id)
     return last - (held.seq if held else 0)
 
 
-def _take(runtime: Runtime, held: Cases) -> bool:
+def _take(runtime: Runtime, held: Searchable) -> bool:
     with runtime.store.read() as session:
         rows = tickets.vectors_after(session, runtime.embedder.model_id, held.seq, limit=BATCH)
         found = tickets.by_ids(session, [r.ticket_id for r in rows])
     for row in rows:
         held.seq = row.seq
-        old = held.document.pop(row.ticket_id, None)
+        old = held.current.pop(row.ticket_id, None)
         if old is not None:
             held.vectors.delete([old])
-            held.ids[old] = ""
+            held.at[old] = np.nan
         ticket = found.get(row.ticket_id)
         if row.vector is None or ticket is None or ticket.status is Status.DELETED:
             continue
-        number = held.words.add(_slots(ticket.subject, ticket.body))
-        held.vectors.upsert([number], row.vector.astype(np.float32)[None, :])
-        held.ids.append(ticket.id)
-        held.at.append(ticket.created_at.timestamp())
-        held.document[ticket.id] = number
+        vector = row.vector.astype(np.float32)
+        number = held.words.add(_case(ticket, vector))
+        held.vectors.upsert([number], vector[None, :])
+        if number == len(held.at):
+            held.at = np.resize(held.at, 2 * number)
+        held.at[number] = ticket.created_at.timestamp()
+        held.current[ticket.id] = number
     return len(rows) == BATCH
 
 
-def _slots(subject: str, body: str) -> list[int]:
-    return lexical.term_slots(subject) * TITLE_WEIGHT + lexical.term_slots(body[:BODY_CHARS])
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One earlier case, how it was found, and how sure we are that it is the same issue."""
-
-    ticket_id: str
-    probability: float
-    cosine: float
+def _case(ticket: Ticket, vector: Matrix) -> Case:
+    return Case(ticket.id, ticket.created_at, ticket.requester, ticket.subject, ticket.body, vector,
+                ticket.attributes)  # fmt: skip
 
 
 def similar(
@@ -112,108 +110,90 @@ def similar(
     """Answer a similar-case query as the API shows it; abstains when nothing is likely to be the same."""
     started = time.perf_counter()
     now = as_of or runtime.now()
-    subject, body, vector = _question(runtime, text, ticket_id)
+    question = _question(runtime, text, ticket_id, now)
     held = cases(runtime)
-    hits = _rank(runtime, held, subject, body, vector, before=now, filters=filters, but=ticket_id)
-    likely = [h for h in hits if h.probability >= runtime.settings.similar_floor][:k]
+    floor = runtime.settings.similar_floor
+    level = held.ranker.level if floor is None else floor
+    matches = _search(runtime, held, question, before=now, filters=filters)
+    likely = [m for m in matches if m.probability >= level][:k]
     answer: dict[str, Any] = {
-        "query_id": _query_id(now, subject, body, ticket_id, filters),
+        "query_id": _query_id(now, question, filters),
         "model": runtime.embedder.model_id,
         "as_of": now.isoformat().replace("+00:00", "Z"),
         "took_ms": 0,
         "degraded": False,
         "abstained": not likely,
         "reason": "" if likely else "no earlier case is likely enough to be the same issue",
-        **_told(runtime, likely, subject, body, include, before=now),
+        **_told(runtime, likely, question, include, before=now),
     }
     with runtime.store.write() as session:
-        kept = [{"ticket": h.ticket_id, "probability": round(h.probability, 4)} for h in likely]
+        kept = [{"ticket": m.ticket_id, "probability": round(m.probability, 4)} for m in likely]
         judged.keep_query(session, answer["query_id"], at=now, ticket_id=ticket_id or None, answer=kept)
     answer["took_ms"] = int(1000 * (time.perf_counter() - started))
     return answer
 
 
-def _question(runtime: Runtime, text: str, ticket_id: str) -> tuple[str, str, Matrix]:
+def _question(runtime: Runtime, text: str, ticket_id: str, at: datetime) -> Case:
+    """What is asked, as a case; a text is cleaned and redacted like any ticket."""
     if ticket_id:
         with runtime.store.read() as session:
             ticket = tickets.get(session, ticket_id)
             stored = tickets.vectors_of(session, runtime.embedder.model_id, [ticket_id]).get(ticket_id)
-        if stored is not None:
-            return ticket.subject, ticket.body, stored.astype(np.float32)
-        subject, body = ticket.subject, ticket.body
-    else:
-        cleaned = redact(normalise.clean(text, is_html=False))
-        subject, _, body = (
-            cleaned.partition("\n") if len(cleaned.partition("\n")[0]) <= 200 else ("", "", cleaned)
-        )
-    return subject, body, runtime.embedder.embed([embedding_text(subject, body)])[0]
+        vector = _embed(runtime, ticket.subject, ticket.body) if stored is None else stored.astype(np.float32)
+        return _case(ticket, vector)
+    cleaned = redact(normalise.clean(text, is_html=False))
+    first, _, rest = cleaned.partition("\n")
+    subject, body = (first, rest) if len(first) <= MOST_SUBJECT else ("", cleaned)
+    return Case("", at, "", subject, body, _embed(runtime, subject, body), {})
 
 
-def _rank(
-    runtime: Runtime,
-    held: Cases,
-    subject: str,
-    body: str,
-    vector: Matrix,
-    *,
-    before: datetime,
-    filters: Mapping[str, Any],
-    but: str,
-) -> list[Hit]:
-    """Candidates by meaning and by words, fused by reciprocal rank (Cormack et al. 2009)."""
+def _embed(runtime: Runtime, subject: str, body: str) -> Matrix:
+    row: Matrix = runtime.embedder.embed([embedding_text(subject, body)])[0]
+    return row
+
+
+def _search(
+    runtime: Runtime, held: Searchable, question: Case, *, before: datetime, filters: Mapping[str, Any]
+) -> tuple[Match, ...]:
+    """Earlier cases, the likeliest to be the same issue first."""
     with runtime.lock:
-        among = _allowed(runtime, held, before, filters, but)
-        if not len(among):
-            return []
-        dense = held.vectors.search(vector, CANDIDATES, among=among)
-        scores = held.words.scores(_slots(subject, body))
-    own = scores[among]
-    order = among[np.argsort(-own, kind="stable")[:CANDIDATES]]
-    fused: dict[int, float] = {}
-    cosine = dict(zip(dense.seqs.tolist(), dense.scores.tolist(), strict=True))
-    for ranking in (dense.seqs.tolist(), [n for n in order.tolist() if scores[n] > 0]):
-        for rank, number in enumerate(ranking):
-            fused[number] = fused.get(number, 0.0) + 1.0 / (RRF_K + rank + 1)
-    ranked = sorted(fused, key=lambda n: (-fused[n], -n))
-    top = max(float(own.max()), 1e-9)
-    return [
-        Hit(held.ids[n], _probability(cosine.get(n, 0.0), float(scores[n]) / top), cosine.get(n, 0.0))
-        for n in ranked
-    ]
-
-
-def _probability(cosine: float, lexical_share: float) -> float:
-    return float(1.0 / (1.0 + np.exp(-(9.0 * (cosine - 0.62) + 1.2 * (lexical_share - 0.5)))))
+        among = _allowed(runtime, held, before, filters, but=question.ticket_id)
+        numbers = np.flatnonzero(among)
+        if not len(numbers):
+            return ()
+        nearest = held.vectors.search(question.vector, DENSE, among=numbers).seqs
+        candidates = held.words.candidates(
+            question, nearest, lambda some: held.vectors.vectors(some) @ question.vector, among=among
+        )
+        return rank(held.words, candidates, held.ranker, k=MOST).matches
 
 
 def _allowed(
-    runtime: Runtime, held: Cases, before: datetime, filters: Mapping[str, Any], but: str
-) -> NDArray[np.int64]:
-    """Document numbers a query may find: known by then, matching every filter, not itself."""
-    at = np.array(held.at)
-    ok = at < before.timestamp()
+    runtime: Runtime, held: Searchable, before: datetime, filters: Mapping[str, Any], *, but: str
+) -> NDArray[np.bool_]:
+    """(documents,) which a query may find: known by then, matching every filter, not the question itself."""
+    at = held.at[: len(held.words)]
+    allowed: NDArray[np.bool_] = at < before.timestamp()  # never true of nan
     if filters.get("since"):
-        ok &= at >= filters["since"].timestamp()
+        allowed &= at >= filters["since"].timestamp()
     wanted = {name: value for name, value in filters.items() if name != "since"}
     if wanted:
         with runtime.store.read() as session:
             matching = tickets.matching(session, wanted)
-        ok &= np.array([id_ in matching for id_ in held.ids], dtype=bool)
-    ok &= np.array([id_ not in ("", but) for id_ in held.ids], dtype=bool)
-    return np.flatnonzero(ok)
+        kept = [number for id_ in matching if (number := held.current.get(id_)) is not None]
+        chosen = np.zeros_like(allowed)
+        chosen[kept] = True
+        allowed &= chosen
+    if but in held.current:
+        allowed[held.current[but]] = False
+    return allowed
 
 
 def _told(
-    runtime: Runtime,
-    hits: Sequence[Hit],
-    subject: str,
-    body: str,
-    include: Sequence[str],
-    *,
-    before: datetime,
+    runtime: Runtime, matches: Sequence[Match], question: Case, include: Sequence[str], *, before: datetime
 ) -> dict[str, Any]:
     """The cases with what fixed them, the pattern they belong to, and the resolutions that worked."""
-    ids = [h.ticket_id for h in hits]
+    ids = [m.ticket_id for m in matches]
     with runtime.store.read() as session:
         found = tickets.by_ids(session, ids)
         shown = topics.of_tickets(session, ids, TopicKind.SIGNATURE)
@@ -221,26 +201,34 @@ def _told(
         best = max(sorted(set(homes)), key=homes.count, default=None)
         pattern = patterns.resolve(session, best) if best and "pattern" in include else None
         members = tickets.members(session, best, limit=200) if best else []
-    own = {s.key: s.label for s in signatures(subject, body)}
+    own = {s.key: s.label for s in signatures(question.title, question.body)}
     items = []
-    for hit in hits:
-        ticket = found[hit.ticket_id]
-        why = [f"same error {own[t.key]}" for t in shown.get(ticket.id, ()) if t.key in own]
-        if hit.cosine >= 0.6:
-            why.append("says the same in other words" if not why else "described alike")
-        items.append(_item(ticket, hit, why or ["shares rare words"], include, before))
+    for match in matches:
+        errors = [f"same error {own[t.key]}" for t in shown.get(match.ticket_id, ()) if t.key in own]
+        items.append(_item(found[match.ticket_id], match, errors + _why(match), include, before))
     return {
         "pattern": None if pattern is None else {
             "id": pattern.id, "name": pattern.name, "state": pattern.state.value,
             "tickets": pattern.tickets, "customers": pattern.customers,
         },
         "items": items,
-        "resolutions": _resolutions([*found.values(), *members], before) if hits else [],
+        "resolutions": _resolutions([*found.values(), *members], before) if matches else [],
     }  # fmt: skip
 
 
+def _why(match: Match) -> list[str]:
+    """What speaks for the case, in words."""
+    said = []
+    if match.cosine >= ALIKE:
+        said.append("means the same")
+    if match.title >= ALIKE or match.words >= ALIKE:
+        said.append("uses the same words")
+    said += [f"same {name}" for name in match.same]
+    return said or ["shares rare words"]
+
+
 def _item(
-    ticket: Ticket, hit: Hit, why: list[str], include: Sequence[str], before: datetime
+    ticket: Ticket, match: Match, why: list[str], include: Sequence[str], before: datetime
 ) -> dict[str, Any]:
     is_known = ticket.resolved_at is not None and ticket.resolved_at <= before
     hours = (ticket.resolved_at - ticket.created_at).total_seconds() / 3600 if ticket.resolved_at else None
@@ -249,7 +237,7 @@ def _item(
         "created_at": ticket.created_at.isoformat().replace("+00:00", "Z"),
         "resolved_at": ticket.resolved_at.isoformat().replace("+00:00", "Z")
         if ticket.resolved_at and is_known else None,
-        "probability_same_issue": round(hit.probability, 3), "why": why,
+        "probability_same_issue": round(match.probability, 3), "why": why,
     }  # fmt: skip
     if "resolution" in include and is_known:
         item["resolution"] = {"text": ticket.resolution, "article_url": next(iter(ticket.articles), None)}
@@ -260,12 +248,16 @@ def _item(
 
 def _resolutions(found: Sequence[Ticket], before: datetime) -> list[dict[str, Any]]:
     """What was done, how often, and how often it held: resolutions worded alike counted together."""
-    groups: dict[str, list[Ticket]] = {}
-    for ticket in {t.id: t for t in found}.values():
-        if ticket.resolution and ticket.resolved_at and ticket.resolved_at <= before:
-            key = " ".join(sorted(set(lexical.tokens(ticket.resolution.lower()))))[:300]
-            groups.setdefault(key, []).append(ticket)
-    told = [_resolution(group) for group in groups.values()]
+    groups: list[tuple[set[str], list[Ticket]]] = []
+    known = {t.id: t for t in found if t.resolution and t.resolved_at and t.resolved_at <= before}
+    for ticket in sorted(known.values(), key=lambda t: (len(t.resolution), t.resolution, t.id)):
+        said = set(lexical.tokens(ticket.resolution))
+        home = next((g for words, g in groups if len(words & said) >= ALIKE * len(words | said)), None)
+        if home is None:
+            groups.append((said, [ticket]))
+        else:
+            home.append(ticket)
+    told = [_resolution(group) for _, group in groups]
     return sorted(told, key=lambda r: (-r["n"], r["label"]))[:FIXES]
 
 
@@ -288,8 +280,9 @@ def _wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def _query_id(at: datetime, subject: str, body: str, ticket_id: str, filters: Mapping[str, Any]) -> str:
-    return sortable_id("qry", at, subject, body, ticket_id, json.dumps(filters, sort_keys=True, default=str))
+def _query_id(at: datetime, question: Case, filters: Mapping[str, Any]) -> str:
+    asked = json.dumps(filters, sort_keys=True, default=str)
+    return sortable_id("qry", at, question.ticket_id, question.title, question.body, asked)
 
 
 def tag(answer: Mapping[str, Any]) -> str:

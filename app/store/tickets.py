@@ -172,10 +172,11 @@ def between(session: Session, start: datetime, end: datetime) -> list[Ticket]:
     return [record(Ticket, row) for row in session.scalars(query)]
 
 
-def texts(session: Session, start: datetime, end: datetime) -> list[tuple[str, str]]:
-    """(subject, body) of every ticket created in [start, end)."""
+def texts(session: Session, start: datetime, end: datetime, *, most: int) -> list[tuple[str, str]]:
+    """(subject, body) of the newest tickets created in [start, end), at most so many."""
     query = select(_T.subject, _T.body).where(_T.created_at >= start, _T.created_at < end)
-    return [(subject, body) for subject, body in session.execute(query.order_by(_T.created_at, _T.id))]
+    newest = query.order_by(_T.created_at.desc(), _T.id.desc()).limit(most)
+    return [(subject, body) for subject, body in session.execute(newest)]
 
 
 FILTERS = ("source", "status", "pattern", "product", "version", "language", "channel", "text")

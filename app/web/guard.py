@@ -102,7 +102,7 @@ def check_origin(request: Request, run: Runtime) -> None:
     """Refuse a form that another site's page sent, as far as the browser says where it was."""
     site = request.headers.get("sec-fetch-site", "same-origin")
     origin = request.headers.get("origin")
-    own = {request.headers.get("host", ""), urlsplit(run.settings.public_url).netloc}
+    own = {request.headers.get("host", ""), urlsplit(run.settings.public_url).netloc} - {""}
     if site not in ("same-origin", "none") or (origin is not None and urlsplit(origin).netloc not in own):
         raise Forbidden("this form was sent from another site's page, so nothing was changed")
 

@@ -137,6 +137,11 @@ def chance(strength: float) -> str:
     return f"1 in {max(1.0, weeks):.0f}"
 
 
+def web_address(url: str) -> str:
+    """`url` when it leads to a web page; "" for anything a browser would run or not open."""
+    return url if url.startswith(("https://", "http://")) else ""
+
+
 def compact(text: str) -> str:
     """Ticket text without its blank lines."""
     return "\n".join(line for line in text.splitlines() if line.strip())
@@ -175,5 +180,5 @@ def _word(value: object) -> str:
 
 FILTERS = {
     "kind": kind, "state": state, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
-    "detail": detail, "compact": compact, "amount": amount, "plural": plural,
+    "detail": detail, "compact": compact, "web_address": web_address, "amount": amount, "plural": plural,
 }  # fmt: skip

@@ -33,7 +33,12 @@ def sign_in(
     token, held = opened
     response = RedirectResponse(local_path(then), 303)
     response.set_cookie(
-        COOKIE, token, expires=held.expires_at, httponly=True, samesite="lax", secure=is_https(request, run)
+        COOKIE,
+        token,
+        max_age=int((held.expires_at - run.now()).total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=is_https(request, run),
     )
     return response
 

@@ -23,7 +23,7 @@ from app.domain import Series, Topic, TopicKind
 ROOT = Path(__file__).resolve().parents[2]
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
 CLOCK = BusinessClock("UTC")
-KEPT_OPEN = 0.8  # a topic of this score is looked at again without a new ticket, as one with an alert is
+KEPT_OPEN = 1.5  # a topic of this score is looked at again without a new ticket, as one with an alert is
 NEVER = -9.0  # the score of a topic there is nothing to say of
 
 

@@ -46,16 +46,27 @@ class Stream:
     issues that begin mid-stream to their first day."""
 
     items: list[Item]
+    texts: list[str]
     truth: list[str]
     born: dict[str, float]
 
 
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, gzipped or not."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def texts(path: Path) -> list[str]:
+    return [row["body"] for row in rows(path)]
+
+
 def load(path: Path, vectors: NDArray[np.float16]) -> Labelled:
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if len(rows) != len(vectors):
-        raise SystemExit(f"{path} has {len(rows)} rows, its vectors {len(vectors)}")
-    return Labelled([row["body"] for row in rows], [row["label"] for row in rows], vectors)
+    read = rows(path)
+    if len(read) != len(vectors):
+        raise SystemExit(f"{path} has {len(read)} rows, its vectors {len(vectors)}")
+    return Labelled([row["body"] for row in read], [row["label"] for row in read], vectors)
 
 
 def stream(intents: Labelled, others: Labelled, seed: int, tickets: int | None = None) -> Stream:
@@ -78,7 +89,8 @@ def stream(intents: Labelled, others: Labelled, seed: int, tickets: int | None =
         Item(f"t{i:06d}", START + timedelta(days=day), f"c{i}", source.vectors[row])
         for i, (day, source, row, _) in enumerate(arrivals)
     ]
-    return Stream(items, [label for *_, label in arrivals], born)
+    texts = [source.texts[row] for _, source, row, _ in arrivals]
+    return Stream(items, texts, [label for *_, label in arrivals], born)
 
 
 def _sample(

@@ -27,7 +27,7 @@ DESKS: tuple[dict[str, Any], ...] = (
     {"S": 600, "births": 60, "drift_sd": 0.05, "noise_cv": 0.2},
 )
 AIM = 3.0  # false episodes per week per 1,000 topics at which the windows are made equal
-RATES = (100.0, 30.0, 10.0, 3.0, 1.0)  # where the scale is read off, per week per 1,000 topics
+RATES = (30.0, 10.0, 3.0, 1.0)  # where the scale is read off, per week per 1,000 topics
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,9 +14,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.detectors.grouping import Decision, Grouping, Parameters, Revision, RevisionKind
-from tests.bench import _intents
+from app.ports import Embedder
+from tests.bench import _bertopic, _intents
 
 HELP = "quality of patterns on a 60-day stream of labelled intents"
 SHARED = Path("../shared")
@@ -35,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--metrics", type=Path, default=SHARED / "bench/stream_metrics.py")
     parser.add_argument("--tickets", type=int, help="at most so many tickets")
+    parser.add_argument("--no-bertopic", action="store_true", help="leave the peer out")
     parser.add_argument("--join", type=float, default=Parameters().join)
 
 
@@ -64,10 +67,12 @@ def replay(stream: _intents.Stream, engine: Grouping) -> Watch:
     )
     truth = {item.ticket_id: label for item, label in zip(stream.items, stream.truth, strict=True)}
     for entry in log:
+        looked_for = list(stream.born)
         if isinstance(entry, Decision):
             _move(homes, members, (entry.ticket_id, *entry.members), entry.pattern_id)
             issue = truth[entry.ticket_id]
             seen[issue] += 1
+            looked_for = [issue] if issue in stream.born else []
         else:
             for revision in entry:
                 _move(homes, members, revision.ticket_ids, _destination(revision))
@@ -75,8 +80,8 @@ def replay(stream: _intents.Stream, engine: Grouping) -> Watch:
             if both:
                 watch.changed.append(sum(before[one] != homes[one] for one in both) / len(both))
             before = dict(homes)
-        for issue in [issue for issue in stream.born if seen[issue] and issue not in watch.own]:
-            if own := own_pattern(members, homes, truth, issue):
+        for issue in looked_for:
+            if issue not in watch.own and (own := own_pattern(members, homes, truth, issue)):
                 watch.own_at[issue], watch.own[issue] = seen[issue], own
     assert homes == engine.state.homes, "decisions and revisions must tell all"
     return watch
@@ -164,27 +169,53 @@ def load_metrics(path: Path) -> ModuleType:
     return module
 
 
-def load_vectors(path: Path, folder: Path) -> Any:
-    return np.load(folder / f"{path.name.removesuffix('.gz').removesuffix('.csv')}.npy")
+def load_vectors(path: Path, options: argparse.Namespace) -> NDArray[np.float16]:
+    """Stored vectors of a file, or those of the project's embedder over its `body` column."""
+    if options.vectors:
+        stored: NDArray[np.float16] = np.load(options.vectors / f"{path.name.split('.')[0]}.npy")
+        return stored
+    return embed(_intents.texts(path))
 
 
-def mean_figures(runs: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {key: round(float(np.mean([run[key] for run in runs])), 5) for key in runs[0]}
+def embed(texts: list[str]) -> NDArray[np.float16]:
+    """Vectors by the project's default embedder."""
+    try:
+        embedding: Any = importlib.import_module("app.detectors.embed")
+    except ImportError as missing:
+        raise SystemExit("no embedder at hand; name a folder of stored vectors with --vectors") from missing
+    embedder: Embedder = embedding.load_embedder(embedding.shipped_model())
+    return embedder.embed(texts).astype(np.float16)
+
+
+def mean_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the seeds; None where a peer is missing."""
+    return {
+        key: None if runs[0][key] is None else round(float(np.mean([run[key] for run in runs])), 5)
+        for key in runs[0]
+    }
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     metrics = load_metrics(options.metrics)
-    intents = _intents.load(options.intents, load_vectors(options.intents, options.vectors))
+    intents = _intents.load(options.intents, load_vectors(options.intents, options))
     path = options.one_offs or options.intents.with_name("intents_clinc150.csv.gz")
-    others = _intents.load(path, load_vectors(path, options.vectors))
+    others = _intents.load(path, load_vectors(path, options)) if path != options.intents else intents
     runs = []
     for seed in options.seed or [1]:
         stream = _intents.stream(intents, others, seed, options.tickets)
         engine = Grouping(intents.vectors.shape[1], Parameters(join=options.join))
         watch = replay(stream, engine)
-        runs.append(score(stream, engine, watch, metrics))
+        figures: dict[str, Any] = score(stream, engine, watch, metrics)
         print(
             f"seed {seed}: {len(stream.items)} tickets  "
-            + "  ".join(f"{k} {v:.4g}" for k, v in runs[-1].items())
+            + "  ".join(f"{k} {v:.4g}" for k, v in figures.items())
         )
+        peer = {"bertopic_f": None, "bertopic_cpu_ratio": None}
+        if not options.no_bertopic:
+            vectors = np.stack([item.vector for item in stream.items])
+            best = _bertopic.best(stream.texts, vectors, stream.truth, metrics)
+            peer["bertopic_f"] = best["bertopic_f"]
+            if best["bertopic_cpu_s"]:
+                peer["bertopic_cpu_ratio"] = best["bertopic_cpu_s"] / watch.seconds
+        runs.append(figures | peer)
     return mean_figures(runs)

@@ -42,9 +42,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     some = raws[:: max(1, len(raws) // SAMPLE)][:SAMPLE]
     stages: dict[str, float] = {}
     with _timed(stages, "clean", len(some)):
-        drafts = [
-            normalise.tidied(r, key=b"bench", keep_account_names=True, backfill=True) for r in some
-        ]
+        drafts = [normalise.tidied(r, key=b"bench", keep_account_names=True, backfill=True) for r in some]
     with _timed(stages, "embed", len(some)):
         embedder.embed([embedding_text(d.subject, d.body) for d in drafts])
     started = time.perf_counter()

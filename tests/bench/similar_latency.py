@@ -47,7 +47,10 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             if done % 1280 == 0:
                 print(f"  prepared {done:,} of {len(raws):,}", flush=True)
         similar.cases(runtime)
-        texts = [r.subject + "\n" + r.body[:300] for r in random.Random(options.seed).choices(raws, k=options.queries)]
+        texts = [
+            r.subject + "\n" + r.body[:300]
+            for r in random.Random(options.seed).choices(raws, k=options.queries)
+        ]
         times = _ask(service(runtime), texts, options.clients)
         started = time.perf_counter()
         for text in texts[:50]:
@@ -56,7 +59,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     p50, p95, p99 = (float(np.percentile(times, q)) for q in (50, 95, 99))
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(raws):,} tickets, {options.clients} clients, {len(times)} queries")
-    print(f"  p50 {p50:.1f} ms   p95 {p95:.1f} ms   p99 {p99:.1f} ms   (of which the model, alone: {model_ms:.1f} ms)")
+    print(
+        f"  p50 {p50:.1f} ms   p95 {p95:.1f} ms   p99 {p99:.1f} ms   (of which the model, alone: {model_ms:.1f} ms)"
+    )
     return {"tickets": len(raws), "clients": options.clients, "p50_ms": round(p50, 1), "p95_ms": round(p95, 1),
             "p99_ms": round(p99, 1), "recall10": 1.0, "rss_mb": round(rss), "model_ms": round(model_ms, 1)}  # fmt: skip
 
@@ -67,7 +72,9 @@ def _tickets(count: int, seed: int) -> list[RawTicket]:
     end = datetime(2026, 11, 20, 18, tzinfo=UTC)
     while len(found) < count:
         for ticket in generate(seed, end).tickets:
-            values = {f: getattr(ticket, f) for f in ("subject", "body", "attributes", "requester", "account")}
+            values = {
+                f: getattr(ticket, f) for f in ("subject", "body", "attributes", "requester", "account")
+            }
             found.append(RawTicket(source="bench", external_id=f"{seed}-{ticket.external_id}",
                                    created_at=ticket.created_at - timedelta(days=seed), **values))  # fmt: skip
         seed += 1
@@ -107,4 +114,3 @@ def _ask(app: Any, texts: list[str], clients: int) -> list[float]:
     server.should_exit = True
     thread.join(timeout=10)
     return times
-

@@ -61,10 +61,10 @@ def test_opening_hours_stay_on_the_wall_clock_across_clock_changes(zone: str) ->
     clock = BusinessClock(zone)
     for month, day in ((3, 7), (3, 10), (4, 4), (4, 7), (10, 3), (10, 6), (10, 31), (11, 3)):  # weekdays
         at = np.array([_at(zone, 2025, month, day, h, 30) for h in (7, 8, 17, 18)])
-        assert clock.is_open(clock.slots(at)).tolist() == [False, True, True, False]
+        assert clock.blocks(clock.slots(at)).tolist() == [0, 1, 1, 0]
 
 
 def test_weekends_are_closed() -> None:
     clock = BusinessClock("UTC")
     noon = np.array([_at("UTC", 2025, 1, d, 12) for d in range(6, 13)])
-    assert clock.is_open(clock.slots(noon)).tolist() == [True] * 5 + [False] * 2
+    assert clock.blocks(clock.slots(noon)).tolist() == [1] * 5 + [0] * 2

@@ -1,6 +1,5 @@
 """Exported files are read row by row, and every bad row is named with its line and reason."""
 
-
 import gzip
 import json
 import re

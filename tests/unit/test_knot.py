@@ -202,3 +202,25 @@ def test_a_knot_is_stronger_when_it_is_rarer_and_the_desk_watches_more_topics() 
     week = {"tickets_per_week": 300.0}
     assert strength(rarer, topics=1000, **week) > strength(knot, topics=1000, **week)
     assert strength(knot, topics=1000, **week) == pytest.approx(strength(knot, topics=100, **week) + 1)
+
+
+def test_two_copies_and_a_stranger_are_no_knot() -> None:
+    stranger = replace(report(7, at=LATER + timedelta(hours=3)), title="other matter", body="", codes=())
+    stranger = replace(stranger, vector=vector(9, 1))
+    assert scan(background(400) + burst(2, at=LATER) + [stranger]) == []
+
+
+def test_a_customer_has_one_voice_in_the_evidence() -> None:
+    twice = replace(report(8, at=LATER + timedelta(hours=1)), customer="hit3-0")
+    knots = scan(background(400) + burst(3, at=LATER) + [twice])
+    assert len(knots) == 1
+    assert len(knots[0].ticket_ids) == knots[0].customers == 3
+
+
+def test_what_the_whole_desk_shares_makes_nobody_alike() -> None:
+    common = vector(1, 0).astype(np.float64) * 2
+    docs = []
+    for doc in background(300):
+        shifted = doc.vector.astype(np.float64) + common
+        docs.append(replace(doc, vector=(shifted / np.linalg.norm(shifted)).astype(np.float16)))
+    assert scan(docs) == []

@@ -1,6 +1,5 @@
 """Personal data leaves a typed mark; everything an engineer needs stays."""
 
-
 import time
 
 import pytest

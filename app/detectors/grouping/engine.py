@@ -118,6 +118,12 @@ class Grouping:
         """Carry out a person's edit; see `edits.apply`. Store the edit that is returned."""
         return edits.apply(self.state, edit)
 
+    def needs(self, edit: Edit) -> tuple[str, ...]:
+        """Tickets not in memory that an edit, or the one it undoes, is about: `recall` them first."""
+        undone = self.state.locks.edits.get(edit.undoes)
+        named = {*edit.tickets, *(undone.tickets if undone else ())}
+        return tuple(sorted(ticket for ticket in named if self.state.item(ticket) is None))
+
     def touch(self, pattern_id: str) -> None:
         """Mark a pattern that was alerted on or subscribed to: it is not dissolved."""
         edits.living(self.state, pattern_id).touched = True
@@ -199,7 +205,9 @@ class Grouping:
         for edit in snapshot.edits:
             state.locks.edits[edit.id] = edit
         state.locks.refresh()
-        state.consolidated_at, state.dirty = snapshot.consolidated_at, snapshot.dirty
+        state.consolidated_at = snapshot.consolidated_at
+        state.trim([*state.homes, *state.pool])
+        state.dirty = snapshot.dirty
         return grouping
 
 

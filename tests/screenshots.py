@@ -1,0 +1,181 @@
+"""Pictures of every page in every state: `python -m tests.screenshots OUTDIR [--demo FOLDER]`.
+
+Takes a folder that `foreshock demo` has filled (without one, the small desk of the end-to-end tests is
+made), works on a copy of it, and pictures each page in light and dark, on a desktop, at 360 pixels and
+in print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from playwright.sync_api import Browser, sync_playwright
+
+from app import demo
+from app.backtest import Clock
+from app.domain import PatternState, Source
+from app.pipeline import access, detect
+from app.runtime import Runtime
+from app.settings import Settings
+from app.store import alerts, pages, patterns, sources
+from app.store.core import Store
+from app.web import mount
+from tests.e2e._small_desk import END, small_desk
+
+CHROMIUM = "/usr/bin/chromium"
+WIDTHS = {"desktop": 1360, "phone": 360}
+SCHEMES = ("light", "dark")
+
+
+@contextmanager
+def served(runtime: Runtime) -> Iterator[str]:
+    """The pages on a free loopback port."""
+    app = FastAPI()
+    mount(app, runtime)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", ws="none"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def opened(folder: Path, database: str, at: datetime) -> Runtime:
+    chosen = Settings(
+        database_url=f"sqlite:///{folder / database}", data_dir=folder, time_zone="Europe/Berlin"
+    )
+    store = Store(chosen.database_url)
+    store.migrate()
+    return Runtime(chosen, store, Clock(at))
+
+
+def desk(folder: Path, filled: Path | None) -> Runtime:
+    """A copy of the demo at the moment it was made, or the small desk."""
+    if filled is None:
+        return small_desk(folder)[0]
+    shutil.copytree(filled, folder, dirs_exist_ok=True)
+    runtime = opened(folder, "foreshock.sqlite3", END)
+    with runtime.store.read() as session:
+        at = datetime.fromisoformat(sources.note(session, detect.NOTE)["at"])
+    return replace(runtime, now=Clock(at))
+
+
+def addresses(runtime: Runtime) -> Mapping[str, str]:
+    """Name and path of every page worth a picture."""
+    with runtime.store.read() as session:
+        standing = pages.inbox(session, "all", {}, at=runtime.now(), limit=100).items
+        strongest = max(
+            (a for a in standing if a.pattern_id and not a.resolved_at),
+            key=lambda a: float(a.finding.get("strength", 0.0)),
+        )
+        wide = next((a for a in standing if not a.pattern_id and not a.resolved_at), None)
+        every = patterns.search(session, {}, limit=200).items
+        biggest = max(every, key=lambda p: p.tickets)
+        fixed = next((p for p in every if p.state is PatternState.RECOVERED), None)
+    found = {
+        "inbox": "/", "watching": "/?tab=watching", "resolved": "/?tab=resolved",
+        "no-match": "/?text=nothing+like+it", "pattern": f"/patterns/{strongest.pattern_id}",
+        "biggest-pattern": f"/patterns/{biggest.id}", "not-found": "/patterns/pat_nothing",
+        "merge": f"/patterns/{strongest.pattern_id}/merge?into={biggest.id}",
+    }  # fmt: skip
+    found |= {"alert": f"/alerts/{wide.id}"} if wide else {}
+    return found | ({"recovered-pattern": f"/patterns/{fixed.id}"} if fixed else {})
+
+
+def picture(browser: Browser, base: str, found: Mapping[str, str], out: Path) -> None:
+    for scheme in SCHEMES:
+        for device, width in WIDTHS.items():
+            context: Any = browser.new_context(
+                viewport={"width": width, "height": 850}, color_scheme=scheme, device_scale_factor=2
+            )
+            page = context.new_page()
+            for name, path in found.items():
+                page.goto(base + path)
+                page.screenshot(path=out / f"{name}-{device}-{scheme}.png", full_page=True)
+            context.close()
+
+
+def picture_closely(browser: Browser, base: str, found: Mapping[str, str], out: Path) -> None:
+    """What is not a page of its own: an open menu, the help, print, a wall screen, 200 % zoom."""
+    page = browser.new_page(viewport={"width": 1360, "height": 850})
+    page.goto(base)
+    page.locator("summary", has_text="Dismiss").first.click()
+    page.screenshot(path=out / "menu.png")
+    page.goto(base)
+    page.keyboard.press("?")
+    page.screenshot(path=out / "help.png")
+    page.goto(base + found["pattern"])
+    page.locator(".change summary").nth(1).click()
+    page.screenshot(path=out / "record-fix.png", full_page=True)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 720, "height": 1000})
+    for name in ("inbox", "pattern"):
+        page.goto(base + found[name])
+        page.screenshot(path=out / f"{name}-print.png", full_page=True)
+    page.emulate_media(media="screen")
+    for name, width in (("wall", 3840), ("zoom-200", 680)):
+        page.set_viewport_size({"width": width, "height": width * 9 // 16})
+        page.goto(base + found["pattern"])
+        page.screenshot(path=out / f"pattern-{name}.png")
+    page.close()
+
+
+def other_states(browser: Browser, filled: Runtime, folder: Path, out: Path) -> None:
+    """Empty, all clear, in trouble, and behind a key."""
+    empty = opened(folder, "empty.sqlite3", END)
+    with served(empty) as base:
+        picture(browser, base, {"no-data": "/"}, out)
+    access.make_key(empty, "lead", ["write"])
+    with served(empty) as base:
+        picture(browser, base, {"sign-in": "/sign-in"}, out)
+    empty.close()
+    with filled.store.write() as session:
+        for alert in alerts.unresolved(session):
+            alerts.change(session, alert.id, resolved_at=filled.now())
+    with served(filled) as base:
+        picture(browser, base, {"all-clear": "/"}, out)
+    with filled.store.write() as session:
+        sources.register(session, Source("zendesk", "zendesk"))
+        sources.change(session, "zendesk", last_error="401 Unauthorized: the token was revoked",
+                       last_error_at=filled.now())  # fmt: skip
+    with served(replace(filled, now=Clock(filled.now() + timedelta(days=4)))) as base:
+        picture(browser, base, {"trouble": "/"}, out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="folder the pictures go to")
+    parser.add_argument("--demo", type=Path, help="folder filled by `foreshock demo`")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    if options.demo is not None and not demo.is_ready(options.demo):
+        parser.error(f"{options.demo} holds no finished demo")
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as driver:
+        runtime = desk(Path(scratch), options.demo)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        found = addresses(runtime)
+        with served(runtime) as base:
+            picture(browser, base, found, options.out)
+            picture_closely(browser, base, found, options.out)
+        other_states(browser, runtime, Path(scratch), options.out)
+        browser.close()
+        runtime.close()
+
+
+if __name__ == "__main__":
+    main()
