@@ -28,6 +28,7 @@ QUIET_H = 6  # hours without a ticket are looked at this often
 CHUNK = 500
 DONE = "ready"
 Progress = Callable[[int, int], None]
+Beside = Callable[[Runtime, datetime], None]
 
 
 def overrides(folder: Path, port: int | None) -> dict[str, Any]:
@@ -55,8 +56,18 @@ def is_ready(folder: Path) -> bool:
     return (folder / DONE).exists()
 
 
-def load(folder: Path, settings: Settings, progress: Progress, *, end: datetime | None = None) -> Sample:
-    """Generate the sample and bring the store to `end` as if Foreshock had been there all along."""
+def load(
+    folder: Path,
+    settings: Settings,
+    progress: Progress,
+    *,
+    end: datetime | None = None,
+    beside: Beside = lambda _runtime, _at: None,
+) -> Sample:
+    """Generate the sample and bring the store to `end` as if Foreshock had been there all along.
+
+    `beside` is called when living begins and after every tick: whoever else would have been there.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob("foreshock.sqlite3*"):
         left.unlink()  # of a start that was interrupted
@@ -78,6 +89,7 @@ def load(folder: Path, settings: Settings, progress: Progress, *, end: datetime 
         done += some
         progress(done, total)
     _record(runtime, [r for r in made.releases if r.at <= born and r.kind is Change.RELEASE])
+    beside(runtime, born)
     for at, arrived, marks in _hours(made, born, end):
         clock.at = at
         _record(runtime, marks)
@@ -88,6 +100,7 @@ def load(folder: Path, settings: Settings, progress: Progress, *, end: datetime 
         if arrived or marks or at.hour % QUIET_H == 0 or at == end:
             detect(runtime, at)
         _live(runtime, made, at)
+        beside(runtime, at)
         progress(done, total)
     lease.release(runtime)
     runtime.close()
