@@ -69,13 +69,13 @@ def replay(stream: _intents.Stream, engine: Grouping) -> Watch:
     for entry in log:
         looked_for = list(stream.born)
         if isinstance(entry, Decision):
-            _move(homes, members, (entry.ticket_id, *entry.members), entry.pattern_id)
+            move(homes, members, (entry.ticket_id, *entry.members), entry.pattern_id)
             issue = truth[entry.ticket_id]
             seen[issue] += 1
             looked_for = [issue] if issue in stream.born else []
         else:
             for revision in entry:
-                _move(homes, members, revision.ticket_ids, _destination(revision))
+                move(homes, members, revision.ticket_ids, destination(revision))
             both = before.keys() & homes.keys()
             if both:
                 watch.changed.append(sum(before[one] != homes[one] for one in both) / len(both))
@@ -99,7 +99,7 @@ def _feed(stream: _intents.Stream, engine: Grouping) -> list[Decision | list[Rev
     return log
 
 
-def _destination(revision: Revision) -> str | None:
+def destination(revision: Revision) -> str | None:
     """Where a revision's tickets are afterwards."""
     match revision.kind:
         case RevisionKind.RELEASED | RevisionKind.DISSOLVED:
@@ -110,9 +110,7 @@ def _destination(revision: Revision) -> str | None:
             return revision.other_id
 
 
-def _move(
-    homes: dict[str, str], members: dict[str, set[str]], tickets: Sequence[str], to: str | None
-) -> None:
+def move(homes: dict[str, str], members: dict[str, set[str]], tickets: Sequence[str], to: str | None) -> None:
     for ticket in tickets:
         if ticket in homes:
             members[homes.pop(ticket)].discard(ticket)
