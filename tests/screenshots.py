@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
@@ -35,7 +35,7 @@ from tests.e2e._small_desk import END, small_desk
 
 CHROMIUM = "/usr/bin/chromium"
 WIDTHS = {"desktop": 1360, "phone": 360}
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 @contextmanager

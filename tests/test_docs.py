@@ -18,8 +18,6 @@ import typer
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-import app.api
-import app.web
 from app.api.webhooks import EVENTS
 from app.cli import app as commands
 from app.detectors import scan, sentence

@@ -15,11 +15,11 @@ from app.domain import Alert, Tier, Topic
 from app.errors import NotFound
 from app.store.paging import Slice, page
 from app.store.records import record, table
-from app.store.tables import AlertRow, EventRow, PatternRow, TicketRow, TopicRow, VectorRow
+from app.store.tables import AlertRow, EventRow, PatternRow, SightingRow, TicketRow, TopicRow, VectorRow
 from app.store.tickets import chunks
 
-_A, _E, _P, _T, _K, _V = (
-    table(r).c for r in (AlertRow, EventRow, PatternRow, TopicRow, TicketRow, VectorRow)
+_A, _E, _P, _T, _K, _V, _S = (
+    table(r).c for r in (AlertRow, EventRow, PatternRow, TopicRow, TicketRow, VectorRow, SightingRow)
 )
 OPENED = ("alert.opened", "alert.watching")  # these events say which product an alert is about
 READ = 400  # newest members whose vectors are compared with the pattern's middle
@@ -110,6 +110,19 @@ def products(session: Session) -> list[str]:
     alerts_only = and_(_E.subject > "alt_", _E.subject < "alt`", _E.type.in_(OPENED))
     found = session.scalars(select(product).where(alerts_only).distinct())
     return sorted(p for p in found if p)
+
+
+# --- charts -----------------------------------------------------------------------------------------
+
+
+def last_sighting(session: Session) -> int:
+    return session.scalar(select(func.max(_S.seq))) or 0
+
+
+def sightings_after(session: Session, seq: int) -> list[tuple[str, float, str, str]]:
+    """(topic, Unix seconds, ticket, customer) of every sighting written after number `seq`."""
+    query = select(_S.topic_id, _S.at, _S.ticket_id, _S.customer).where(_S.seq > seq).order_by(_S.seq)
+    return [(topic, at.timestamp(), ticket, who) for topic, at, ticket, who in session.execute(query)]
 
 
 # --- a pattern --------------------------------------------------------------------------------------

@@ -87,9 +87,11 @@ class Words:
         year = f" {local.year}" if now is None or local.year != now.astimezone(self.zone).year else ""
         return self._time(at, f"{local.day} {local:%b}{year}, {local:%H:%M} {self.abbreviation(at)}")
 
-    def clock(self, at: datetime) -> Markup:
-        """ "14:02 Europe/Berlin"."""
-        return self._time(at, f"{at.astimezone(self.zone):%H:%M} {self.zone.key}")
+    def clock(self, at: datetime, now: datetime) -> Markup:
+        """ "14:02 Europe/Berlin"; with the date when it is not today."""
+        local = at.astimezone(self.zone)
+        date = "" if local.date() == now.astimezone(self.zone).date() else f"{local.day} {local:%b}, "
+        return self._time(at, f"{date}{local:%H:%M} {self.zone.key}")
 
     def day(self, on: datetime | date) -> str:
         """ "23 Nov" on the business calendar."""
@@ -143,8 +145,8 @@ def web_address(url: str) -> str:
 
 
 def compact(text: str) -> str:
-    """Ticket text without its blank lines."""
-    return "\n".join(line for line in text.splitlines() if line.strip())
+    """Ticket text without lines that say nothing."""
+    return "\n".join(line for line in text.splitlines() if any(c.isalnum() for c in line))
 
 
 def reason(why: Placement | None) -> str:

@@ -21,13 +21,13 @@ from app.detectors.calendar import HOUR_S, BusinessClock, Floats
 from app.detectors.scan import count
 from app.domain import EPOCH, Series, Topic, TopicKind
 from app.runtime import Runtime
-from app.store import topics
+from app.store import pages, topics
 
 KEPT = timedelta(minutes=5)  # a chart may be this much older than the page
 HISTORY = timedelta(days=HISTORY_DAYS + 14)
 LEAST_KNOWN_DAYS = 7.0  # before this age of the desk nothing is expected of a day
 INSIDE = 0.95  # share of days the band holds while nothing is wrong
-DESK = topics.topic_id(TopicKind.DESK, "desk")
+BROAD = (TopicKind.DESK, TopicKind.SEGMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +60,35 @@ class Course:
 
 
 class Traffic:
-    """The desk as the charts see it, read again every few minutes, so that a page reads only its topics."""
+    """The desk as the charts see it.
+
+    Broad topics (the desk, its segments) have as many sightings as there are tickets: they are read once
+    a business day and then only added to, so that a page's cost does not grow with the desk.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._clock = BusinessClock(runtime.settings.time_zone)
         self._lock = threading.Lock()
+        self._book = Book()
+        self._held: set[str] = set()
+        self._seq = 0  # every sighting of a held topic up to this one is in the book
+        self._day = -1
         self._desk: Desk | None = None
-        self._read_at: datetime | None = None
 
     def desk(self, session: Session) -> Desk | None:
-        """The desk's traffic up to now; None before the first ticket."""
-        now = self._runtime.now()
+        """The desk's traffic up to now, at most KEPT old; None before the first ticket."""
+        moment = self._runtime.now().timestamp()
         with self._lock:
-            if self._read_at is None or not timedelta() <= now - self._read_at < KEPT:
-                series = _series(session, [_desk_topic()], now)[0]
-                known = len(series.at) and series.at[0] <= now.timestamp()
-                self._desk = Desk.build(series, self._clock, now.timestamp()) if known else None
-                self._read_at = now
+            old = self._desk
+            if old is not None and 0 <= moment - old.until < KEPT.total_seconds():
+                return old
+            (series,) = self._broad(session, [_DESK])
+            known = len(series.at) and series.at[0] <= moment
+            if not known:
+                self._desk = None
+            else:
+                self._desk = old.advance(series, moment) if old else Desk.build(series, self._clock, moment)
             return self._desk
 
     def courses(self, session: Session, wanted: Sequence[Topic], *, days: int) -> Mapping[str, Course]:
@@ -86,29 +97,50 @@ class Traffic:
         if desk is None or not wanted:
             return {}
         now = self._runtime.now()
-        series = _series(session, wanted, now)
+        series = self._series(session, wanted)
         mean, low, high = _expected(series, desk, now, days)
         return {
             one.topic.id: _course(one, desk, now, mean[i], low[i], high[i]) for i, one in enumerate(series)
-        }  # fmt: skip
+        }
 
     def series(self, session: Session, topic: Topic) -> Series:
         """The topic's sightings up to now."""
-        return _series(session, [topic], self._runtime.now())[0]
+        return self._series(session, [topic])[0]
+
+    def _series(self, session: Session, wanted: Sequence[Topic]) -> list[Series]:
+        broad = [t for t in wanted if t.kind in BROAD]
+        with self._lock:
+            found = {s.topic.id: s for s in self._broad(session, broad)} if broad else {}
+        narrow = Book()
+        narrow.know(t for t in wanted if t.id not in found)
+        _fill(session, narrow, [t.id for t in wanted if t.id not in found], self._runtime.now())
+        until = self._runtime.now().timestamp()
+        return [found.get(t.id) or narrow.series(t.id, until=until) for t in wanted]
+
+    def _broad(self, session: Session, wanted: Sequence[Topic]) -> list[Series]:
+        """The series of broad topics; call it with the lock held."""
+        now = self._runtime.now()
+        today, last = self._clock.day(now.timestamp()), pages.last_sighting(session)
+        if today != self._day:
+            self._book, self._held, self._day, self._seq = Book(), set(), today, last
+        for topic, at, ticket, customer in pages.sightings_after(session, self._seq):
+            if topic in self._held:  # adding one twice counts it once
+                self._book.add(topic, at, ticket, customer, live=True)
+        new = [t for t in wanted if t.id not in self._held]
+        self._book.know(new)
+        _fill(session, self._book, [t.id for t in new], now)
+        self._held.update(t.id for t in new)
+        self._seq = last
+        return [self._book.series(t.id, until=now.timestamp()) for t in wanted]
 
 
-def _desk_topic() -> Topic:
-    return Topic(DESK, TopicKind.DESK, "desk", "Whole desk", EPOCH)
+_DESK = Topic(topics.topic_id(TopicKind.DESK, "desk"), TopicKind.DESK, "desk", "Whole desk", EPOCH)
 
 
-def _series(session: Session, wanted: Sequence[Topic], now: datetime) -> list[Series]:
-    book = Book()
-    book.know(wanted)
-    for topic_id, at, ticket, customer, _ in topics.rows_of(
-        session, [t.id for t in wanted], since=now - HISTORY
-    ):
-        book.add(topic_id, at, ticket, customer, live=True)
-    return [book.series(t.id, until=now.timestamp()) for t in wanted]
+def _fill(session: Session, book: Book, topic_ids: Sequence[str], now: datetime) -> None:
+    rows = topics.rows_of(session, topic_ids, since=now - HISTORY)
+    for topic, at, ticket, customer, _ in sorted(rows, key=lambda row: row[:3]):
+        book.add(topic, at, ticket, customer, live=True)
 
 
 def _edges(desk: Desk, now: datetime, days: int) -> Floats:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from app.detectors.grouping import Item
 
+Embed = Callable[[list[str]], NDArray[np.float16]]
 DAYS = 60
 ONE_OFFS = 0.4
 BORN = 0.3
@@ -30,11 +32,11 @@ OUT_OF_SCOPE = "oos"
 
 @dataclass(frozen=True)
 class Labelled:
-    """Texts with their intents and vectors (n, dim) float16, in file order."""
+    """Texts with their intents, in file order, and vectors (n, dim) float16 where they are stored."""
 
     texts: list[str]
     labels: list[str]
-    vectors: NDArray[np.float16]
+    vectors: NDArray[np.float16] | None
 
     def rows(self, *, one_off: bool) -> NDArray[np.int64]:
         return np.array([i for i, label in enumerate(self.labels) if (label == OUT_OF_SCOPE) == one_off])
@@ -58,19 +60,20 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def texts(path: Path) -> list[str]:
-    return [row["body"] for row in rows(path)]
-
-
-def load(path: Path, vectors: NDArray[np.float16]) -> Labelled:
+def load(path: Path, vectors: NDArray[np.float16] | None) -> Labelled:
     read = rows(path)
-    if len(read) != len(vectors):
+    if vectors is not None and len(read) != len(vectors):
         raise SystemExit(f"{path} has {len(read)} rows, its vectors {len(vectors)}")
     return Labelled([row["body"] for row in read], [row["label"] for row in read], vectors)
 
 
-def stream(intents: Labelled, others: Labelled, seed: int, tickets: int | None = None) -> Stream:
-    """The stream of one seed; `tickets` (default: as many as the one-offs allow) bounds its length."""
+def stream(
+    intents: Labelled, others: Labelled, seed: int, tickets: int | None = None, *, embed: Embed | None = None
+) -> Stream:
+    """The stream of one seed; `tickets` (default: as many as the one-offs allow) bounds its length.
+
+    `embed` makes the vectors of the chosen texts where none are stored.
+    """
     random = np.random.default_rng(seed)
     one_offs = random.permutation(others.rows(one_off=True))
     in_scope = intents.rows(one_off=False)
@@ -85,12 +88,20 @@ def stream(intents: Labelled, others: Labelled, seed: int, tickets: int | None =
         first = born.get(label, 0.0)
         arrivals.append((first + (DAYS - first) * random.random(), intents, int(row), label))
     arrivals.sort(key=lambda arrival: arrival[0])
-    items = [
-        Item(f"t{i:06d}", START + timedelta(days=day), f"c{i}", source.vectors[row])
-        for i, (day, source, row, _) in enumerate(arrivals)
-    ]
     texts = [source.texts[row] for _, source, row, _ in arrivals]
+    vectors = embed(texts) if embed else np.stack([_stored(by, row) for _, by, row, _ in arrivals])
+    items = [
+        Item(f"t{i:06d}", START + timedelta(days=day), f"c{i}", vectors[i])
+        for i, (day, *_) in enumerate(arrivals)
+    ]
     return Stream(items, texts, [label for *_, label in arrivals], born)
+
+
+def _stored(source: Labelled, row: int) -> NDArray[np.float16]:
+    if source.vectors is None:
+        raise SystemExit("no vectors at hand and no way to make them")
+    vector: NDArray[np.float16] = source.vectors[row]
+    return vector
 
 
 def _sample(

@@ -69,13 +69,13 @@ def replay(stream: _intents.Stream, engine: Grouping) -> Watch:
     for entry in log:
         looked_for = list(stream.born)
         if isinstance(entry, Decision):
-            _move(homes, members, (entry.ticket_id, *entry.members), entry.pattern_id)
+            move(homes, members, (entry.ticket_id, *entry.members), entry.pattern_id)
             issue = truth[entry.ticket_id]
             seen[issue] += 1
             looked_for = [issue] if issue in stream.born else []
         else:
             for revision in entry:
-                _move(homes, members, revision.ticket_ids, _destination(revision))
+                move(homes, members, revision.ticket_ids, destination(revision))
             both = before.keys() & homes.keys()
             if both:
                 watch.changed.append(sum(before[one] != homes[one] for one in both) / len(both))
@@ -99,7 +99,7 @@ def _feed(stream: _intents.Stream, engine: Grouping) -> list[Decision | list[Rev
     return log
 
 
-def _destination(revision: Revision) -> str | None:
+def destination(revision: Revision) -> str | None:
     """Where a revision's tickets are afterwards."""
     match revision.kind:
         case RevisionKind.RELEASED | RevisionKind.DISSOLVED:
@@ -110,9 +110,7 @@ def _destination(revision: Revision) -> str | None:
             return revision.other_id
 
 
-def _move(
-    homes: dict[str, str], members: dict[str, set[str]], tickets: Sequence[str], to: str | None
-) -> None:
+def move(homes: dict[str, str], members: dict[str, set[str]], tickets: Sequence[str], to: str | None) -> None:
     for ticket in tickets:
         if ticket in homes:
             members[homes.pop(ticket)].discard(ticket)
@@ -169,12 +167,10 @@ def load_metrics(path: Path) -> ModuleType:
     return module
 
 
-def load_vectors(path: Path, options: argparse.Namespace) -> NDArray[np.float16]:
-    """Stored vectors of a file, or those of the project's embedder over its `body` column."""
-    if options.vectors:
-        stored: NDArray[np.float16] = np.load(options.vectors / f"{path.name.split('.')[0]}.npy")
-        return stored
-    return embed(_intents.texts(path))
+def load(path: Path, folder: Path | None) -> _intents.Labelled:
+    """A file of intents with its stored vectors, if a folder of them is named."""
+    stored = np.load(folder / f"{path.name.split('.')[0]}.npy") if folder else None
+    return _intents.load(path, stored)
 
 
 def embed(texts: list[str]) -> NDArray[np.float16]:
@@ -197,13 +193,14 @@ def mean_figures(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     metrics = load_metrics(options.metrics)
-    intents = _intents.load(options.intents, load_vectors(options.intents, options))
+    intents = load(options.intents, options.vectors)
     path = options.one_offs or options.intents.with_name("intents_clinc150.csv.gz")
-    others = _intents.load(path, load_vectors(path, options)) if path != options.intents else intents
+    others = load(path, options.vectors) if path != options.intents else intents
     runs = []
     for seed in options.seed or [1]:
-        stream = _intents.stream(intents, others, seed, options.tickets)
-        engine = Grouping(intents.vectors.shape[1], Parameters(join=options.join))
+        vectors_by = None if options.vectors else embed
+        stream = _intents.stream(intents, others, seed, options.tickets, embed=vectors_by)
+        engine = Grouping(len(stream.items[0].vector), Parameters(join=options.join))
         watch = replay(stream, engine)
         figures: dict[str, Any] = score(stream, engine, watch, metrics)
         print(

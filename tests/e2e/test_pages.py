@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from httpx import Response
 
 from app.backtest import Clock
 from app.domain import Alert, Pattern, Source
@@ -25,6 +25,14 @@ from app.store import alerts, patterns, sources, tickets
 from app.store.core import Store
 from app.web import mount
 from tests.e2e._small_desk import END, HOSTILE, small_desk
+
+
+class Response(Protocol):
+    """What these tests read of an answer."""
+
+    @property
+    def text(self) -> str: ...
+
 
 CHROMIUM = Path("/usr/bin/chromium")
 LOCAL = "http://127.0.0.1"
@@ -510,7 +518,7 @@ def test_no_page_is_wider_than_the_screen(browser, address: str, desk: Runtime, 
 def test_axe_finds_nothing_against_wcag_2_2_aa(browser, address: str, desk: Runtime, scheme: str) -> None:  # type: ignore[no-untyped-def]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        from axe_playwright_python.sync_playwright import Axe
+        from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
     rules = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
     page = browser.new_page(color_scheme=scheme)
     with desk.store.read() as session:

@@ -190,7 +190,7 @@ def test_the_dial_spends_the_budget_and_no_more() -> None:
         + background(300)
     )
     few, many = (
-        len(scan(docs, Settings(per_1000=budget, step=0.02, slope=0.0, up=2.0))) for budget in (3, 30)
+        len(scan(docs, Settings(per_1000=budget, step=0.05, slope=0.0, up=2.0))) for budget in (3, 30)
     )
     assert few < many
 
@@ -215,6 +215,7 @@ def test_a_customer_has_one_voice_in_the_evidence() -> None:
     knots = scan(background(400) + burst(3, at=LATER) + [twice])
     assert len(knots) == 1
     assert len(knots[0].ticket_ids) == knots[0].customers == 3
+    assert len(knots[0].related) == 1
 
 
 def test_what_the_whole_desk_shares_makes_nobody_alike() -> None:

@@ -57,7 +57,7 @@ class Parameters:
     """The engine's thresholds (cosine) and windows. Derived for one embedding model; see `calibrate`."""
 
     join: float = 0.58  # mean similarity to enter a pattern
-    found_gap: float = 0.04  # a founding set must be this much tighter than `join`
+    found_gap: float = 0.02  # a founding set must be this much tighter than `join`
     min_size: int = 3  # tickets to found a pattern
     min_size_signature: int = 2  # the same when they share a specific signature
     release_gap: float = 0.08  # a member leaves only this far below `join`: keeps ids still
