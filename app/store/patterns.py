@@ -47,6 +47,7 @@ class Sums:
     vector_sum: bytes
     signature_counts: dict[str, int]
     generic_keys: tuple[str, ...]
+    anchors: tuple[dict[str, Any], ...]
     touched: bool
     split_from: str | None
     merged_into: str | None
@@ -54,7 +55,7 @@ class Sums:
 
 
 def create(session: Session, pattern: Pattern, *, muted: bool = False) -> None:
-    session.add(PatternRow(**columns(pattern), muted=muted, signature_counts={}, generic_keys=[]))
+    session.add(PatternRow(**columns(pattern), muted=muted, signature_counts={}, generic_keys=[], anchors=[]))
     session.flush()
 
 
@@ -158,7 +159,15 @@ def sums(session: Session) -> list[Sums]:
 
 def save_sums(session: Session, every: Sequence[Sums]) -> None:
     """Write the engine's sums of patterns that are already there."""
-    own = ("vector_count", "vector_sum", "signature_counts", "generic_keys", "touched", "dissolved")
+    own = (
+        "vector_count",
+        "vector_sum",
+        "signature_counts",
+        "generic_keys",
+        "anchors",
+        "touched",
+        "dissolved",
+    )
     for one in every:
         values = columns(one)
         session.execute(update(PatternRow).where(_P.id == one.id).values({n: values[n] for n in own}))
