@@ -100,6 +100,8 @@ class Traffic:
         now = self._runtime.now()
         found = {t.id: c for t in wanted if (c := self._drawn(t, days, desk)) is not None}
         series = self._series(session, [t for t in wanted if t.id not in found])
+        if not series:
+            return found
         mean, low, high = _expected(series, desk, now, days)
         for i, one in enumerate(series):
             found[one.topic.id] = _course(one, desk, now, mean[i], low[i], high[i])
