@@ -174,6 +174,9 @@ class Api:
         """The server's clock as last heard; None before its first answer."""
         return None if self._ahead is None else self._now() + self._ahead
 
+    def close(self) -> None:
+        self._client.close()
+
     def get(self, path: str, lane: str = "main", **params: Any) -> Answer:
         """GET with the parameters that are not None."""
         return self.call("GET", path, lane=lane, params=params)

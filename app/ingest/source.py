@@ -120,6 +120,9 @@ class Connector(Protocol):
 
     def check(self) -> Checkup: ...
     def inspect(self) -> tuple[Column, ...]: ...
+    def close(self) -> None:
+        """Give back connections."""
+        ...
 
 
 def read_options(kind: type[OptionsT], source: Source) -> OptionsT:

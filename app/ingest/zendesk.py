@@ -138,6 +138,9 @@ class Zendesk:
             for field in fields
         )
 
+    def close(self) -> None:
+        self.api.close()
+
     def _export(self, cursor: str | None, *, most: int | None = None) -> Record:
         """One page of the export; a gateway timeout means the page was too big for the account."""
         start = self._start()

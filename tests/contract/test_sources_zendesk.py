@@ -55,8 +55,10 @@ def test_over_a_real_connection_the_export_arrives_whole() -> None:
     sim = simulator(1)
     sim.faulty_calls = sim.world.spare = 0
     with serving(sim.handle) as base_url:
-        reader = Reader(lambda _desk: connect(sim, base_url=base_url), sim.clock, sim.random, restarts=False)
+        source = connect(sim, base_url=base_url)
+        reader = Reader(lambda _desk: source, sim.clock, sim.random, restarts=False)
         reader.drain()
+        source.close()
     assert reader.desk.view() == sim.world.truth()
 
 
