@@ -18,6 +18,7 @@ from app.ports import Now, Page
 State = dict[str, Any]
 Record = Mapping[str, Any]
 STATE_VERSION = 1
+MISSING_MIN = 20  # fewer missing tickets than this are never called a lost permission
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,3 +297,30 @@ def attributes(custom: Mapping[str, str], **standard: Any) -> dict[str, str]:
 
 def chunks(ids: Sequence[str], size: int) -> list[Sequence[str]]:
     return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+# --- deletions that leave no trace ----------------------------------------------------------------
+
+
+def vanished(
+    known: Iterable[str], listed: frozenset[str], suspects: Iterable[str]
+) -> tuple[list[str], list[str], str]:
+    """Which stored ids are missing for the second time running, which for the first, and a warning.
+
+    When most of what is stored seems gone, a permission was lost rather than the tickets: nothing is
+    reported missing.
+    """
+    held = list(known)
+    before = set(suspects)
+    missing = [ticket_id for ticket_id in held if ticket_id not in listed]
+    if len(missing) * 2 > len(held) and len(missing) > MISSING_MIN:
+        return (
+            [],
+            [],
+            f"{len(missing)} of {len(held)} tickets are no longer visible: check this account's permissions",
+        )
+    return (
+        [ticket_id for ticket_id in missing if ticket_id in before],
+        [ticket_id for ticket_id in missing if ticket_id not in before],
+        "",
+    )

@@ -122,8 +122,10 @@ def assert_reads_everything(
         simulator.clock.sleep(pause.total_seconds())
         reader.drain()
     assert reader.desk.view() == dict(truth()), f"seed {seed}"
-    before, calls = reader.desk.writes, simulator.calls
     reader.restarts = False
+    before = reader.desk.writes
+    reader.drain()
+    calls = simulator.calls
     reader.drain()
     assert reader.desk.writes == before, f"seed {seed}: an idle poll wrote"
     assert simulator.calls - calls <= idle_calls, f"seed {seed}: {simulator.log[calls:]}"
