@@ -6,7 +6,6 @@ an error code or a masked excerpt, so no credential, address or ticket text reac
 
 from __future__ import annotations
 
-import random
 import re
 import socket
 import ssl
@@ -21,10 +20,11 @@ from typing import Any
 import httpx
 
 from app.errors import Invalid, TryLater
-from app.ports import Now
+from app.ingest.source import Outside
 
 TRIES = 6
 UNREADABLE_TRIES = 3
+DOUBTFUL_TRIES = 3
 LONGEST_WAIT_S = 900.0
 PATIENCE_S = 90.0  # longer waits go back to the scheduler, so that no worker thread is held
 
@@ -71,6 +71,7 @@ class Verdict(Enum):
     QUOTA = auto()
     UNKNOWN_CALLER = auto()
     FORBIDDEN = auto()
+    DOUBTFUL = auto()  # forbidden, by a tool that says so now and then under load
     GONE = auto()
     REFUSED = auto()
 
@@ -96,10 +97,14 @@ class Quota:
 
 @dataclass(slots=True)
 class Lane:
-    """At most `calls` in any window of `per_s` seconds, counted on our side."""
+    """At most `calls` in any window of `per_s` seconds, counted on our side.
+
+    The window is a little longer than the vendor's, because calls arrive later than they are sent,
+    and not all equally late.
+    """
 
     calls: int
-    per_s: float = 60.0
+    per_s: float = 61.0
     _sent: deque[datetime] = field(default_factory=deque)
 
     def wait_s(self, now: datetime) -> float:
@@ -139,28 +144,25 @@ class Api:
         *,
         base_url: str,
         auth: httpx.Auth | None,
-        now: Now,
-        sleep: Callable[[float], None],
+        outside: Outside,
         lanes: Mapping[str, Lane],
-        transport: httpx.BaseTransport | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float = 30.0,
         judge: Judge = no_opinion,
         meter: Meter = no_meter,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
         self.calls = 0
         self.quotas: dict[str, Quota] = {}  # by lane, as last heard
-        self._now, self._sleep, self._jitter = now, sleep, jitter
+        self._now, self._sleep, self._jitter = outside.now, outside.sleep, outside.jitter
         self._lanes = lanes
         self._judge, self._meter = judge, meter
         self._scarce: dict[str, Quota] = {}
-        self._ahead: timedelta | None = None  # the server's clock minus ours
+        self._ahead = timedelta(0)  # the server's clock minus ours
         self._client = httpx.Client(
             base_url=checked_address(name, base_url),
             auth=auth,
-            transport=transport,
+            transport=outside.transport,
             timeout=timeout_s,
             headers={"Accept": "application/json", "User-Agent": "foreshock"} | dict(headers or {}),
         )
@@ -170,9 +172,9 @@ class Api:
         return self._client.base_url.host
 
     @property
-    def clock(self) -> datetime | None:
-        """The server's clock as last heard; None before its first answer."""
-        return None if self._ahead is None else self._now() + self._ahead
+    def clock(self) -> datetime:
+        """The server's clock as last heard; our own before its first answer."""
+        return self._now() + self._ahead
 
     def close(self) -> None:
         self._client.close()
@@ -226,7 +228,7 @@ class Api:
         code, status = code_of(body), response.status_code
         if verdict is Verdict.UNKNOWN_CALLER and times == 2:
             raise AuthFailed(reason)
-        if verdict is Verdict.FORBIDDEN:
+        if verdict is Verdict.FORBIDDEN or (verdict is Verdict.DOUBTFUL and times == DOUBTFUL_TRIES):
             raise Forbidden(reason)
         if verdict is Verdict.GONE:
             raise Gone(reason, code=code, status_code=status)
@@ -315,6 +317,8 @@ class Api:
         }
         if response.status_code == 429:
             verdict = Verdict.QUOTA
+        if verdict is Verdict.DOUBTFUL:
+            verdict = Verdict.FORBIDDEN
         return sentences.get(verdict, f"{where} is busy or failing ({said})")
 
 

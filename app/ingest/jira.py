@@ -71,6 +71,7 @@ class JiraOptions(Options):
     site: str = ""
     lookback_s: float = 900
     sweep_every_s: float = 21_600
+    sweep_back_s: float = 86_400
     list_every_s: float = 86_400  # how often all ids are listed, to find deleted issues
     list_size: int = 5000
 
@@ -91,9 +92,7 @@ class Jira:
             name,
             base_url=options.base_url,
             auth=_auth(options, outside),
-            now=outside.now,
-            sleep=outside.sleep,
-            transport=outside.transport,
+            outside=outside,
             timeout_s=options.timeout_s,
             lanes={"main": Lane(options.calls_per_minute), "details": Lane(options.detail_calls_per_minute)},
             meter=_meter,
@@ -106,7 +105,7 @@ class Jira:
         position = state.get("pass")
         if position is None:
             me = self._sign_in()
-            position = begin(state, self.options, me.at)
+            position = begin(state, self.options, me.at or self.api.clock)
             since = floor(required(position["since"], "bound"), MINUTE)
             position |= {"since": iso(since), "begun": iso(me.at) if me.at else None}
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class Options:
     page_size: int = 100
     lookback_s: float = 300  # how late a change may become visible and still be met by the next poll
     sweep_every_s: float = 86_400  # how often the last `sweep_back_s` are read again
-    sweep_back_s: float = 86_400
+    sweep_back_s: float = 129_600
     calls_per_minute: int = 100
     detail_calls_per_minute: int = 60  # for messages and resolutions: apart from the walk
     timeout_s: float = 30
@@ -59,6 +60,7 @@ class Outside:
     sleep: Callable[[float], None] = time.sleep
     known: Callable[[], Iterable[str]] = nothing_known
     transport: httpx.BaseTransport | None = None
+    jitter: Callable[[], float] = random.random  # spreads retries; 0 to 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,7 @@ def required(text: Any, what: str) -> datetime:
 # --- passes: one reading from a lower bound to the end -------------------------------------------
 
 
-def begin(state: State, options: Options, now: datetime | None) -> State:
+def begin(state: State, options: Options, now: datetime) -> State:
     """The position a pass starts from: `since`, and whether it is the regular wider one.
 
     A poll starts `lookback_s` before the moment the last pass began, by the server's clock: a change
@@ -175,15 +177,15 @@ def begin(state: State, options: Options, now: datetime | None) -> State:
     reached = instant(state.get("read_to"))
     since = options.start_at if reached is None else reached - timedelta(seconds=options.lookback_s)
     wide = sweep_due(state, options, now)
-    if wide and now is not None:
+    if wide:
         since = min(since, now - timedelta(seconds=options.sweep_back_s))
     return {"since": iso(max(since, options.start_at)), "wide": wide}
 
 
-def sweep_due(state: State, options: Options, now: datetime | None) -> bool:
+def sweep_due(state: State, options: Options, now: datetime) -> bool:
     """Whether it is time to read the last `sweep_back_s` again."""
     swept = instant(state.get("sweep_at"))
-    return swept is not None and now is not None and (now - swept).total_seconds() >= options.sweep_every_s
+    return swept is not None and (now - swept).total_seconds() >= options.sweep_every_s
 
 
 def finish(state: State, position: State, *, begun: str) -> State:

@@ -69,14 +69,11 @@ class Zendesk:
     def __init__(self, name: str, options: ZendeskOptions, outside: Outside) -> None:
         self.name, self.options = name, options
         self._per_page = options.page_size
-        self._now = outside.now
         self.api = Api(
             name,
             base_url=options.base_url,
             auth=_auth(name, options, outside),
-            now=outside.now,
-            sleep=outside.sleep,
-            transport=outside.transport,
+            outside=outside,
             timeout_s=options.timeout_s,
             lanes={
                 "export": Lane(options.exports_per_minute),
@@ -169,7 +166,7 @@ class Zendesk:
 
     def _start(self) -> int:
         """Where the first page starts: `start_at`, or as late as the server allows."""
-        latest = (self.api.clock or self._now()) - timedelta(seconds=WITHHELD_S)
+        latest = self.api.clock - timedelta(seconds=WITHHELD_S)
         return int(min(self.options.start_at, latest).timestamp())
 
     def _tickets(self, body: Record) -> tuple[tuple[RawTicket, ...], tuple[str, ...]]:

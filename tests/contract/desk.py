@@ -121,7 +121,11 @@ def assert_reads_everything(
     for pause in sweeps:
         simulator.clock.sleep(pause.total_seconds())
         reader.drain()
-    assert reader.desk.view() == dict(truth()), f"seed {seed}"
+    held, right = reader.desk.view(), truth()
+    wrong = {
+        key: (held.get(key), right.get(key)) for key in held.keys() | right if held.get(key) != right.get(key)
+    }
+    assert not wrong, f"seed {seed}"
     reader.restarts = False
     before = reader.desk.writes
     reader.drain()

@@ -17,7 +17,7 @@ from tests.simulators.jira import JiraSimulator, document
 from tests.simulators.server import serving
 from tests.simulators.world import Clock, World
 
-PAGE = 4
+PAGE = 3
 HOST = "https://desk.example"
 
 
@@ -30,7 +30,7 @@ def simulator(seed: int, *, quiet: bool = False) -> JiraSimulator:
         late_s=600,
         very_late_s=12 * 3600,
         purge=True,
-        spare=0 if quiet else 40,
+        spare=0 if quiet else 30,
     )
     return JiraSimulator(world, faults=not quiet, limits={"main": 100})
 
@@ -42,13 +42,14 @@ def connect(sim: JiraSimulator, desk: Desk, *, base_url: str = HOST, **options: 
         email="agent@acme.example",
         api_token="JIRA",
         page_size=PAGE,
-        list_size=9,
+        list_size=25,
         status_map={"Pending": "pending", "Closed": "closed"},
     )
     outside = Outside(
         now=sim.clock.now,
         secret={"JIRA": sim.secret}.__getitem__,
         sleep=sim.clock.sleep,
+        jitter=sim.random.random,
         known=desk.known,
         transport=sim.transport if base_url.startswith(HOST) else None,
     )

@@ -18,7 +18,7 @@ from tests.simulators.server import serving
 from tests.simulators.world import Clock, World
 from tests.simulators.zendesk import ZendeskSimulator
 
-PAGE = 4
+PAGE = 3
 
 
 def simulator(seed: int, **options: object) -> ZendeskSimulator:
@@ -32,6 +32,7 @@ def connect(sim: ZendeskSimulator, *, base_url: str = "https://desk.example", **
         now=sim.clock.now,
         secret={"ZENDESK": sim.secret}.__getitem__,
         sleep=sim.clock.sleep,
+        jitter=sim.random.random,
         transport=sim.transport if base_url == "https://desk.example" else None,
     )
     return Zendesk("desk", replace(given, **options), outside)  # type: ignore[arg-type]

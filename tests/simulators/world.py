@@ -71,7 +71,7 @@ class World:
     very_late_s: float = 0.0  # a few show this much later
     purge: bool = False  # deletions leave no trace
     hides: bool = False  # some tickets are invisible to the account
-    spare: int = 40  # changes that may still happen between requests
+    spare: int = 30  # changes that may still happen between requests
     rows: dict[int, Row] = field(default_factory=dict)
     shown: dict[int, list[tuple[datetime, Row]]] = field(default_factory=dict)
 

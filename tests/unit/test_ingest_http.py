@@ -16,6 +16,7 @@ import pytest
 from app.errors import ForeshockError, TryLater
 from app.ingest.http import Api, AuthFailed, Forbidden, Gone, Lane, Misconfigured, QuotaUsedUp, Refused
 from app.ingest.oauth import ClientCredentials, OAuth, RotatingToken, StaticToken
+from app.ingest.source import Outside
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECRET = "planted-secret-0123456789"
@@ -56,11 +57,15 @@ def api(
         "acme",
         base_url="https://desk.example/",
         auth=auth or StaticToken(SECRET),
-        now=time.now,
-        sleep=time.sleep,
+        outside=outside(time, handle),
         lanes={"main": Lane(calls)},
-        transport=httpx.MockTransport(handle),
-        jitter=lambda: 1.0,
+    )
+
+
+def outside(time: Time, handle: Callable[[httpx.Request], httpx.Response] | None = None) -> Outside:
+    transport = httpx.MockTransport(handle) if handle else None
+    return Outside(
+        now=time.now, secret=lambda _: SECRET, sleep=time.sleep, transport=transport, jitter=lambda: 1.0
     )
 
 
@@ -148,13 +153,13 @@ def test_a_lane_never_lets_more_calls_through_than_its_window_allows() -> None:
     source = api(GOOD, time=time, calls=3)
     for _ in range(7):
         source.get("/things")
-    assert time.slept == [60.0, 60.0]
+    assert time.slept == [61.0, 61.0]
 
 
 def test_the_server_clock_is_taken_from_its_date_header() -> None:
     late = NOW + timedelta(hours=3)
     source = api(httpx.Response(200, json={}, headers={"Date": format_datetime(late, usegmt=True)}))
-    assert source.clock is None
+    assert source.clock == NOW
     source.get("/things")
     assert source.clock == late
 
@@ -165,7 +170,7 @@ def test_the_server_clock_is_taken_from_its_date_header() -> None:
 def test_a_base_url_that_cannot_work_is_refused_at_start(address: str) -> None:
     time = Time()
     with pytest.raises(Misconfigured, match="base_url"):
-        Api("acme", base_url=address, auth=None, now=time.now, sleep=time.sleep, lanes={})
+        Api("acme", base_url=address, auth=None, outside=outside(time), lanes={})
 
 
 class TokenServer:
