@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -195,8 +196,12 @@ def finish(state: State, position: State, *, begun: str) -> State:
 
 
 def opened(after: Checkpoint) -> State:
-    """The checkpoint's state as a fresh dictionary; Invalid when a newer version wrote it."""
-    state = dict(after.state)
+    """A deep copy of the checkpoint's state: a page that is never committed must change nothing.
+
+    Invalid when a newer version wrote it.
+    """
+    state: State = deepcopy(dict(after.state))
+
     if state.setdefault("v", STATE_VERSION) != STATE_VERSION:
         raise Invalid(f"source {after.source}: the checkpoint was written by a newer version; upgrade again")
     return state

@@ -19,6 +19,7 @@ from tests.simulators.world import Clock
 CASES = int(os.environ.get("SOURCE_CASES", "200"))
 """Random cases for each source; thousands on demand."""
 GROUPS = 10
+NEVER_S = 1e9
 
 
 @dataclass

@@ -57,6 +57,7 @@ class Row:
     ai_only: bool = False
     hidden: bool = False  # not readable by this account
     merged_into: int | None = None
+    absorbed: tuple[int, ...] = ()  # tickets merged into this one
 
 
 @dataclass
@@ -142,7 +143,9 @@ class World:
     def happen(self) -> None:
         """One random change."""
         alive = self.alive()
-        kind = self.random.choice(("create", "edit", "edit", "edit", "system", "delete", "restore", "bulk"))
+        kind = self.random.choice(
+            ("create", "edit", "edit", "edit", "system", "delete", "restore", "bulk", "merge")
+        )
         gone = [
             row.id for row in self.rows.values() if row.deleted and not row.purged and not row.merged_into
         ]
@@ -158,6 +161,11 @@ class World:
             self.touch(self.random.choice(alive))
         elif kind == "delete":
             self.remove(self.random.choice(alive))
+        elif kind == "merge":
+            loser, winner = self.random.sample(alive, 2)
+            absorbed = (*self.rows[winner].absorbed, loser, *self.rows[loser].absorbed)
+            self.touch(loser, deleted=True, merged_into=winner, purged=self.purge)
+            self.touch(winner, absorbed=absorbed)
         elif kind == "restore" and gone:
             self.touch(self.random.choice(gone), deleted=False, spam=False)
         elif kind == "bulk":

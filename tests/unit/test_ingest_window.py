@@ -25,7 +25,7 @@ def walk(seed: int) -> tuple[set[str], dict[str, datetime], datetime]:
     now = begun = START + timedelta(minutes=1)
     moves = chance.randint(0, 25)
     seen: set[str] = set()
-    position: State | None = {"since": iso(START)}
+    position: State = {"since": iso(START)}
     for _ in range(2000):
         bound = floor(datetime.fromisoformat(position["since"]), TICK)
         listed = sorted((at, row_id) for row_id, at in rows.items() if at >= bound)
@@ -33,9 +33,10 @@ def walk(seed: int) -> tuple[set[str], dict[str, datetime], datetime]:
         page = listed[first : first + size]
         seen.update(row_id for _, row_id in page)
         following = str(first + size) if first + size < len(listed) else None
-        position = advance(position, page, following=following, tick=TICK)
-        if position is None:
+        after = advance(position, page, following=following, tick=TICK)
+        if after is None:
             return seen, rows, begun
+        position = after
         now += TICK
         while moves > 0 and rows and chance.random() < 0.5:
             moves -= 1
