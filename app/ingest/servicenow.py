@@ -48,9 +48,9 @@ FIELDS = (
     "sys_id", "number", "state", "priority", "category", "subcategory", "short_description", "description",
     "opened_at", "resolved_at", "closed_at", "sys_created_on", "sys_updated_on", "sys_mod_count", "caller_id",
     "contact", "consumer", "company", "account", "assignment_group", "assigned_to", "contact_type",
-    "close_code", "close_notes", "resolution_code", "cause", "parent_incident", "parent", "problem_id", "problem",
-    "product", 
-    "business_service", "cmdb_ci", "escalation", "active_escalation", "reopen_count", "sys_tags",
+    "close_code", "close_notes", "resolution_code", "cause", "parent_incident", "parent", "problem_id",
+    "problem", "product", "business_service", "cmdb_ci", "escalation", "active_escalation", "reopen_count",
+    "sys_tags",
 )  # fmt: skip
 STATUSES = {
     "incident": {"1": "new", "2": "open", "3": "pending", "6": "solved", "7": "closed", "8": "closed"},

@@ -110,7 +110,7 @@ def test_an_ignored_filter_stops_the_walk_instead_of_reading_the_table_for_ever(
 
 def test_a_user_whose_times_are_local_is_found_out_at_once() -> None:
     sim = simulator(4, quiet=True)
-        sim.clock.sleep(11 * 3600)
+    sim.clock.sleep(11 * 3600)
     sim.local_times = True
     with pytest.raises(Misconfigured, match="time zone"):
         connect(sim, Desk()).pull(Checkpoint("desk"))
