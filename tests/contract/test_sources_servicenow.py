@@ -92,7 +92,7 @@ def test_over_a_real_connection_every_record_arrives() -> None:
 def test_a_cancelled_transaction_is_read_again_in_smaller_pages() -> None:
     sim = simulator(2, quiet=True)
     sim.clock.sleep(11 * 3600)
-    sim.too_long = 3
+    sim.too_long = 30
     reader = reader_of(sim, page_size=50)
     reader.drain()
     assert reader.desk.view() == truth(sim)
