@@ -333,15 +333,14 @@ def _next(position: State, keys: Sequence[tuple[datetime, str]], *, more: bool) 
         )
     if not more or not keys:
         return None
-    reached = _in_order([at for at, _ in keys], since)
+        reached = _in_order([at for at, _ in keys])
+
     return kept | {"since": iso(reached)} if reached > since else position | {"drained": "0"}
 
 
-def _in_order(times: Sequence[datetime], since: datetime) -> datetime:
-    """How far the page may be trusted: to its end, or to where its order breaks if that is progress."""
-    breaks = [later for earlier, later in pairwise(times) if later < earlier]
-    safe = min([times[-1], *breaks])
-    return safe if safe > since else max(times)
+def _in_order(times: Sequence[datetime]) -> datetime:
+    """How far a page may be trusted: to its end, or to where its order breaks."""
+    return min([times[-1], *(later for earlier, later in pairwise(times) if later < earlier)])
 
 
 def _modified(row: Record) -> datetime:

@@ -11,7 +11,7 @@ from app.domain import Checkpoint
 from app.ingest.freshdesk import Freshdesk, FreshdeskOptions
 from app.ingest.http import AuthFailed, Forbidden
 from app.ingest.source import Outside
-from tests.contract.desk import CASES, GROUPS, Reader, assert_reads_everything
+from tests.contract.desk import CASES, GROUPS, NEVER_S, Reader, assert_reads_everything
 from tests.simulators.freshdesk import FreshdeskSimulator
 from tests.simulators.server import serving
 from tests.simulators.world import Clock, World
@@ -21,12 +21,16 @@ HOST = "https://desk.example"
 
 
 def simulator(seed: int, *, quiet: bool = False) -> FreshdeskSimulator:
-    world = World(seed, Clock(), PAGE, late_s=100, very_late_s=10 * 3600, spare=0 if quiet else 30)
+    world = World(
+        seed, Clock(), PAGE, late_s=100, very_late_s=0 if seed % 2 else 10 * 3600, spare=0 if quiet else 30
+    )
     return FreshdeskSimulator(world, faults=not quiet, limits={"list": 20, "main": 50})
 
 
 def connect(sim: FreshdeskSimulator, *, base_url: str = HOST, **options: object) -> Freshdesk:
     given = FreshdeskOptions(base_url=base_url, api_key="FRESHDESK", page_size=PAGE)
+    if not sim.world.very_late_s:
+        given = replace(given, sweep_every_s=NEVER_S)
     outside = Outside(
         now=sim.clock.now,
         secret={"FRESHDESK": sim.secret}.__getitem__,

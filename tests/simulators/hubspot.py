@@ -30,7 +30,7 @@ class HubSpotSimulator(Simulator):
     legacy = False
     daily = False  # the day's calls are used up
     no_contacts = False
-    shuffles = False  # now and then two neighbours of a page change places
+    shuffles = False  # now and then a later row comes too early
 
     def bucket(self, request: httpx.Request) -> str:
         return "search" if request.url.path.endswith("/search") else "main"
@@ -82,9 +82,10 @@ class HubSpotSimulator(Simulator):
         rows = self.world.index(lambda row: not row.deleted and all(meets(row, f) for f in filters))
         order = asked["sorts"][0]["propertyName"]
         rows.sort(key=lambda row: row.id if order == "hs_object_id" else (row.stamp, row.id * 7919 % 1013))
+        if self.shuffles and len(rows) > 2 and self.random.random() < 0.2:
+            rows.insert(1, rows.pop(self.random.randrange(2, len(rows))))
         chosen = rows[offset : offset + asked["limit"]]
-        if self.shuffles and len(chosen) > 2 and self.random.random() < 0.2:
-            chosen[0], chosen[1] = chosen[1], chosen[0]
+
         body: dict[str, Any] = {
             "total": len(rows),
             "results": [self.record(row, asked["properties"]) for row in chosen],
