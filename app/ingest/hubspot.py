@@ -333,8 +333,7 @@ def _next(position: State, keys: Sequence[tuple[datetime, str]], *, more: bool) 
         )
     if not more or not keys:
         return None
-        reached = _in_order([at for at, _ in keys])
-
+    reached = _in_order([at for at, _ in keys])
     return kept | {"since": iso(reached)} if reached > since else position | {"drained": "0"}
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import httpx
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from app.domain import Checkpoint, RawTicket, Source
 from app.errors import Invalid
@@ -26,6 +26,8 @@ MISSING_MIN = 20  # fewer missing tickets than this are never called a lost perm
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """What every source can be told; each source adds its own and may change the defaults."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     base_url: str = ""
     start_at: datetime = datetime(2000, 1, 1, tzinfo=UTC)  # nothing older is read
@@ -132,7 +134,7 @@ class Connector(Protocol):
 def read_options(kind: type[OptionsT], source: Source) -> OptionsT:
     """The source's options, typed; Invalid names the first line to change."""
     try:
-        return TypeAdapter(kind, config={"extra": "forbid"}).validate_python(dict(source.options))
+        return TypeAdapter(kind).validate_python(dict(source.options))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         option = ".".join(str(part) for part in first["loc"]) or "options"

@@ -1,0 +1,243 @@
+"""What holds for every kind of source: its configuration, its faults, its silence about secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.domain import Checkpoint, RawTicket, Source
+from app.errors import ForeshockError, Invalid, TryLater
+from app.ingest.http import AuthFailed, Forbidden, Gone, Misconfigured, QuotaUsedUp, Refused
+from app.ingest.source import Connector, Outside
+from app.ingest.sources import SOURCES, connect
+from tests.contract.desk import Desk
+from tests.simulators.freshdesk import FreshdeskSimulator
+from tests.simulators.hubspot import HubSpotSimulator
+from tests.simulators.jira import JiraSimulator
+from tests.simulators.salesforce import SalesforceSimulator
+from tests.simulators.server import Simulator
+from tests.simulators.servicenow import ServiceNowSimulator
+from tests.simulators.world import Clock, World
+from tests.simulators.zendesk import ZendeskSimulator
+
+HOST = "https://desk.example"
+SECRETS = {"KEY": Simulator.secret}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind as an operator would configure it, and the simulator that answers."""
+
+    simulator: type[Simulator]
+    options: Mapping[str, Any]
+    needed: frozenset[str]  # keys of its JSON without which a ticket has no place in time
+
+
+CASES = {
+    "zendesk": Case(
+        ZendeskSimulator,
+        {"client_id": "reader", "client_secret": "KEY"},
+        frozenset({"id", "created_at", "access_token", "end_of_stream", "after_cursor"}),
+    ),
+    "freshdesk": Case(FreshdeskSimulator, {"api_key": "KEY"}, frozenset({"id", "created_at", "updated_at"})),
+    "salesforce": Case(
+        SalesforceSimulator,
+        {"client_id": "app", "client_secret": "KEY"},
+        frozenset({"Id", "CreatedDate", "SystemModstamp", "access_token", "name", "done", "nextRecordsUrl"}),
+    ),
+    "jira": Case(
+        JiraSimulator,
+        {"projects": ["SUP"], "email": "agent@acme.example", "api_token": "KEY"},
+        frozenset({"id", "created", "updated", "accountId", "isLast", "nextPageToken"}),
+    ),
+    "servicenow": Case(
+        ServiceNowSimulator,
+        {"user": "reader", "password": "KEY"},
+        frozenset({"sys_id", "opened_at", "sys_updated_on"}),
+    ),
+    "hubspot": Case(
+        HubSpotSimulator,
+        {"access_token": "KEY"},
+        frozenset({"id", "createdAt", "updatedAt", "after", "toObjectId"}),
+    ),
+}
+KINDS = sorted(CASES)
+
+
+def opened(
+    kind: str, *, seed: int = 1, alter: Callable[[httpx.Response], httpx.Response] | None = None
+) -> tuple[Connector, Simulator]:
+    """A quiet desk, well in the past of its clock, and a source connected to it by configuration."""
+    world = World(seed, Clock(), page=4, spare=0, purge=kind in ("jira", "servicenow"))
+    sim = CASES[kind].simulator(world)
+    sim.clock.sleep(3600)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        response = sim.handle(request)
+        return alter(response) if alter and response.is_success else response
+
+    outside = Outside(
+        now=sim.clock.now,
+        secret=SECRETS.__getitem__,
+        sleep=sim.clock.sleep,
+        known=Desk().known,
+        transport=httpx.MockTransport(handle),
+        jitter=lambda: 1.0,
+    )
+    options = {"base_url": HOST, "page_size": 50} | dict(CASES[kind].options)
+    return connect(Source("desk", kind, options), outside), sim
+
+
+def first_tickets(source: Connector) -> tuple[RawTicket, ...]:
+    """The tickets of the first page that has some."""
+    checkpoint = Checkpoint("desk")
+    for _ in range(20):
+        page = source.pull(checkpoint)
+        if page.tickets:
+            return page.tickets
+        checkpoint = page.checkpoint
+    raise AssertionError("no tickets came")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pull_can_be_repeated_from_the_same_checkpoint(kind: str) -> None:
+    source, _ = opened(kind)
+    assert set(map(repr, first_tickets(source))) == set(map(repr, first_tickets(source)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_is_small_json_and_holds_no_text_of_tickets(kind: str) -> None:
+    source, sim = opened(kind)
+    checkpoint = Checkpoint("desk")
+    more = True
+    while more:
+        page = source.pull(checkpoint)
+        checkpoint, more = page.checkpoint, page.more
+        state = json.dumps(dict(checkpoint.state))
+        assert len(state) < 1500
+        assert not any(row.body and row.body[:20] in state for row in sim.world.rows.values())
+        assert sim.secret not in state
+        assert "@" not in state
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("401", AuthFailed),
+        ("403", Forbidden),
+        ("404", Gone),
+        ("429-long", QuotaUsedUp),
+        ("500", TryLater),
+        ("502-html", TryLater),
+        ("timeout", TryLater),
+        ("refused", TryLater),
+        ("cut", TryLater),
+        ("html", TryLater),
+        ("redirect", Refused),
+    ],
+)
+def test_every_lasting_fault_is_one_clear_line_without_secrets(
+    kind: str, fault: str, error: type[ForeshockError], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    source, sim = opened(kind)
+    first_tickets(source)  # the token is fetched while all is well
+    sim.force = fault
+    with pytest.raises(error) as raised:
+        first_tickets(source)
+    line = str(raised.value)
+    assert line.startswith("desk: ")
+    assert "\n" not in line
+    assert len(line) < 300
+    for said in (line, caplog.text):
+        assert sim.secret not in said
+        assert "@" not in said.replace("@dataclass", "")
+        assert "E-4031" not in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nulls_and_unknown_fields_are_survived(kind: str) -> None:
+    needed = CASES[kind].needed
+
+    def starved(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            kept = {name: item if name in needed else starved(item, name) for name, item in value.items()}
+            return kept | {"a_field_of_next_year": {"x": [1]}}
+        if isinstance(value, list):
+            return [starved(item, key) for item in value]
+        return None
+
+    def alter(response: httpx.Response) -> httpx.Response:
+        if not response.content:
+            return response
+        return httpx.Response(response.status_code, json=starved(response.json()), headers=plain(response))
+
+    source, _ = opened(kind, alter=alter)
+    tickets = first_tickets(source)
+    assert all(ticket.external_id and ticket.updated_at for ticket in tickets)
+
+
+def plain(response: httpx.Response) -> dict[str, str]:
+    """The headers that do not describe the old content."""
+    return {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+
+
+@pytest.mark.parametrize("kind", sorted(SOURCES))
+def test_a_misspelt_option_names_the_line_to_change(kind: str) -> None:
+    outside = Outside(now=Clock().now, secret=SECRETS.__getitem__)
+    with pytest.raises(Invalid) as raised:
+        connect(Source("desk", kind, {"base_url": HOST, "pagesize": 5}), outside)
+    assert raised.value.pointer.startswith("sources.desk.")
+
+
+def test_an_unknown_kind_lists_the_known_ones() -> None:
+    outside = Outside(now=Clock().now, secret=SECRETS.__getitem__)
+    with pytest.raises(Invalid, match="zendesk, freshdesk, salesforce"):
+        connect(Source("desk", "remedy", {}), outside)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_base_url_that_is_not_one_fails_at_start(kind: str) -> None:
+    outside = Outside(now=Clock().now, secret=SECRETS.__getitem__)
+    options = {"base_url": "acme.example"} | dict(CASES[kind].options)
+    with pytest.raises(Misconfigured, match="base_url"):
+        connect(Source("desk", kind, options), outside)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str) -> None:
+    source, sim = opened(kind)
+    ours = sim.clock.now() - timedelta(hours=5)
+    outside = Outside(
+        now=lambda: ours,
+        secret=SECRETS.__getitem__,
+        sleep=sim.clock.sleep,
+        transport=sim.transport,
+    )
+    options = {"base_url": HOST, "page_size": 50} | dict(CASES[kind].options)
+    skewed = connect(Source("desk", kind, options), outside)
+    desk, checkpoint = Desk(), Checkpoint("desk")
+    for _ in range(2):
+        sim.clock.sleep(600)
+        more = True
+        while more:
+            page = skewed.pull(checkpoint)
+            desk.take(page)
+            checkpoint, more = page.checkpoint, page.more
+    source.close()
+    assert len(desk.known()) == len(sim.world.truth())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_checkpoint_of_a_newer_version_is_not_misread(kind: str) -> None:
+    source, _ = opened(kind)
+    with pytest.raises(Invalid, match="newer version"):
+        source.pull(replace(Checkpoint("desk"), state={"v": 2}))
