@@ -213,11 +213,11 @@ def test_a_base_url_that_is_not_one_fails_at_start(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str) -> None:
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str, hours: int) -> None:
     source, sim = opened(kind)
-    ours = sim.clock.now() - timedelta(hours=5)
     outside = Outside(
-        now=lambda: ours,
+        now=lambda: sim.clock.now() + timedelta(hours=hours),
         secret=SECRETS.__getitem__,
         sleep=sim.clock.sleep,
         transport=sim.transport,
@@ -225,7 +225,8 @@ def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str) -> None:
     options = {"base_url": HOST, "page_size": 50} | dict(CASES[kind].options)
     skewed = connect(Source("desk", kind, options), outside)
     desk, checkpoint = Desk(), Checkpoint("desk")
-    for _ in range(2):
+    for _ in range(3):
+        sim.world.create(sim.clock.now())
         sim.clock.sleep(600)
         more = True
         while more:
