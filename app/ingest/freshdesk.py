@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from app.domain import Checkpoint, RawTicket, Status
-from app.ingest.http import Answer, Api, Gone, Lane, Quota, Refused, Verdict
+from app.ingest.http import Answer, Api, Forbidden, Gone, Lane, Quota, Refused, Verdict
 from app.ingest.source import (
     Checkup,
     Column,
@@ -191,7 +191,7 @@ class Freshdesk:
         return RawTicket(
             source=self.name,
             external_id=ticket_id,
-            created_at=required(row.get("created_at"), "created_at"),
+            created_at=required(row.get("created_at") or row.get("updated_at"), "created_at"),
             updated_at=required(row.get("updated_at"), "updated_at"),
             subject=text(row.get("subject")),
             body=body,
@@ -222,7 +222,7 @@ class Freshdesk:
         if kind not in self._names:
             try:
                 rows = self.api.get(f"/api/v2/{kind}", per_page=100).body or ()
-            except Refused:
+            except (Refused, Forbidden):
                 rows = ()
             self._names[kind] = {text(row["id"]): text(row.get("name")) for row in rows}
         return self._names[kind].get(text(key)) or text(key)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from app.domain import EPOCH, Checkpoint, RawTicket, Status
-from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Quota, Verdict
+from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Quota, Refused, Verdict
 from app.ingest.oauth import OAuth, RotatingToken, StaticToken
 from app.ingest.source import (
     Checkup,
@@ -229,7 +229,7 @@ class HubSpot:
             asked = {"inputs": [{"id": ticket_id} for ticket_id in batch]}
             try:
                 body = self.api.post(f"{self._associations}/tickets/{kind}/batch/read", asked, lane).body
-            except Forbidden:
+            except (Forbidden, Refused):
                 return {}
             for row in body.get("results") or ():
                 found[text((row.get("from") or {}).get("id"))] = [
@@ -248,7 +248,10 @@ class HubSpot:
     def _stage(self, stage: str) -> Record:
         """A pipeline stage's label and state; ids are unique per portal."""
         if self._stages is None:
-            pipelines = self.api.get("/crm/v3/pipelines/tickets").body.get("results") or ()
+            try:
+                pipelines = self.api.get("/crm/v3/pipelines/tickets").body.get("results") or ()
+            except (Forbidden, Refused):
+                pipelines = ()
             self._stages = {text(row["id"]): row for line in pipelines for row in line.get("stages") or ()}
         return self._stages.get(stage, {})
 
@@ -275,7 +278,7 @@ class HubSpot:
         return RawTicket(
             source=self.name,
             external_id=text(row["id"]),
-            created_at=required(fields.get("createdate") or row.get("createdAt"), "createdate"),
+            created_at=instant(fields.get("createdate") or row.get("createdAt")) or _modified(row),
             updated_at=_modified(row),
             subject=text(fields.get("subject")),
             body=text(fields.get("content")),

@@ -13,7 +13,7 @@ import httpx
 from app.domain import Checkpoint, RawTicket, Status
 from app.errors import Invalid, TryLater
 from app.ingest.adf import to_text
-from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Gone, Lane, Quota, Refused
+from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Forbidden, Gone, Lane, Quota, Refused
 from app.ingest.oauth import StaticToken
 from app.ingest.source import (
     Checkup,
@@ -255,7 +255,10 @@ class Jira:
     def _service_desk_fields(self) -> Mapping[str, str]:
         """Ids of the service desk's custom fields: they differ from site to site."""
         if self._fields is None:
-            found = self.api.get("/rest/api/3/field").body or ()
+            try:
+                found = self.api.get("/rest/api/3/field").body or ()
+            except (Forbidden, Refused):
+                found = ()
             schemas = {text((field.get("schema") or {}).get("custom")): text(field["id"]) for field in found}
             self._fields = {
                 name: schemas[name] for name in (ORIGIN, ORGANIZATIONS, FEEDBACK) if name in schemas
@@ -287,7 +290,7 @@ class Jira:
         return RawTicket(
             source=self.name,
             external_id=text(row["id"]),
-            created_at=required(fields.get("created"), "created"),
+            created_at=required(fields.get("created") or fields.get("updated"), "created"),
             updated_at=required(fields.get("updated"), "updated"),
             subject=text(fields.get("summary")),
             body=to_text(fields.get("description")),

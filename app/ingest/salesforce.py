@@ -182,10 +182,17 @@ class Salesforce:
         )
         return found
 
+    def _readable(self) -> set[str]:
+        """The fields this account may read; all of the usual ones when it may not ask."""
+        try:
+            return {text(field.get("name")) for field in self._describe()}
+        except Refused:
+            return {*NEEDED, *WISHED, *self.options.field_map.values()}
+
     def _wanted(self) -> tuple[str, ...]:
         """The columns that field-level security lets this account read."""
         if not self._columns:
-            readable = {text(field.get("name")) for field in self._describe()}
+            readable = self._readable()
             missing = [name for name in NEEDED if name not in readable]
             unmapped = [
                 path for path in self.options.field_map.values() if path.split(".")[0] not in readable
@@ -267,7 +274,7 @@ class Salesforce:
         return RawTicket(
             source=self.name,
             external_id=text(row["Id"]),
-            created_at=required(row.get("CreatedDate"), "CreatedDate"),
+            created_at=required(row.get("CreatedDate") or row.get("SystemModstamp"), "CreatedDate"),
             updated_at=required(row.get("SystemModstamp"), "SystemModstamp"),
             subject=text(row.get("Subject")),
             body=text(row.get("Description")),

@@ -304,7 +304,7 @@ class ServiceNow:
         return RawTicket(
             source=self.name,
             external_id=sys_id,
-            created_at=required(value(row, "opened_at") or value(row, "sys_created_on"), "opened_at"),
+            created_at=required(_opened(row), "opened_at"),
             updated_at=required(value(row, "sys_updated_on"), "sys_updated_on"),
             subject=value(row, "short_description"),
             body=value(row, "description"),
@@ -335,6 +335,10 @@ def value(row: Record, name: str) -> str:
     """The stored value of a field: unlike the displayed one, it is UTC and the same for every user."""
     field = row.get(name)
     return text(field.get("value")) if isinstance(field, dict) else text(field)
+
+
+def _opened(row: Record) -> str:
+    return value(row, "opened_at") or value(row, "sys_created_on") or value(row, "sys_updated_on")
 
 
 def _auth(name: str, options: ServiceNowOptions, outside: Outside) -> httpx.Auth:

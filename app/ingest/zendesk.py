@@ -196,7 +196,7 @@ class Zendesk:
         return RawTicket(
             source=self.name,
             external_id=ticket_id,
-            created_at=required(row.get("created_at"), "created_at"),
+            created_at=required(row.get("created_at") or row.get("updated_at"), "created_at"),
             updated_at=_version(row),
             subject=text(row.get("subject")),
             body=text(row.get("description")) if row.get("is_public") is not False else "",
