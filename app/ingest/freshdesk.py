@@ -33,7 +33,7 @@ from app.ingest.source import (
     required,
     text,
 )
-from app.ingest.window import advance, beyond
+from app.ingest.window import advance, beyond, floor, must_follow
 from app.ports import Page
 
 LISTS = ("tickets", "deleted", "spam")
@@ -99,7 +99,7 @@ class Freshdesk:
         deleted: list[str] = []
         for ticket_id in ids:
             try:
-                row = self.api.get(f"/api/v2/tickets/{ticket_id}", include="stats,requester").body
+                row = self.api.get(f"/api/v2/tickets/{ticket_id}", include="stats,requester").record
             except Gone:
                 deleted.append(ticket_id)
                 continue
@@ -114,7 +114,7 @@ class Freshdesk:
 
     def check(self) -> Checkup:
         position = {"since": iso(self.options.start_at), "list": "tickets"}
-        rows = self._listed(position, 1, size=5).body or ()
+        rows = self._listed(position, 1, size=5).listed()
         tickets = tuple(self._ticket(row) for row in rows)
         lines = [Line(True, f"the API key works; {len(tickets)} tickets on the first page")]
         self._listed(position | {"list": "deleted"}, 1, size=5)
@@ -124,7 +124,7 @@ class Freshdesk:
         )
         if unknown:
             lines.append(Line(False, f"statuses {', '.join(unknown)} are custom: map them with status_map"))
-        return Checkup(tuple(lines), tickets)
+        return Checkup((*lines, *self.api.clock_lines()), tickets)
 
     def inspect(self) -> tuple[Column, ...]:
         return tuple(
@@ -136,7 +136,7 @@ class Freshdesk:
                 text(field.get("type")),
                 _choices(field.get("choices")),
             )
-            for field in self.api.get("/api/v2/ticket_fields").body or ()
+            for field in self.api.get("/api/v2/ticket_fields").listed()
         )
 
     def close(self) -> None:
@@ -158,8 +158,9 @@ class Freshdesk:
 
     def _taken(self, after: Checkpoint, state: State, position: State, answer: Answer, number: int) -> Page:
         """The page, and where the window, the list or the pass goes next."""
-        rows = answer.body or ()
+        rows = answer.listed()
         keys = [(required(row.get("updated_at"), "updated_at"), text(row["id"])) for row in rows]
+        must_follow(self.name, keys, floor(required(position["since"], "bound"), SECOND))
         more = len(rows) >= self.options.page_size or 'rel="next"' in answer.headers.get("Link", "")
         following = advance(position, keys, following=str(number + 1) if more else None, tick=SECOND)
         later = LISTS[LISTS.index(position["list"]) + 1 :]
@@ -221,7 +222,7 @@ class Freshdesk:
             return ""
         if kind not in self._names:
             try:
-                rows = self.api.get(f"/api/v2/{kind}", per_page=100).body or ()
+                rows = self.api.get(f"/api/v2/{kind}", per_page=100).listed()
             except (Refused, Forbidden):
                 rows = ()
             self._names[kind] = {text(row["id"]): text(row.get("name")) for row in rows}
@@ -230,7 +231,7 @@ class Freshdesk:
     def _details(self, ticket_id: str) -> Details | None:
         """What the conversation says; None when it is gone, as for deleted tickets."""
         try:
-            ticket = self.api.get(f"/api/v2/tickets/{ticket_id}", "details", include="stats").body
+            ticket = self.api.get(f"/api/v2/tickets/{ticket_id}", "details", include="stats").record
             said = self._conversations(ticket_id)
         except Gone:
             return None
@@ -257,9 +258,9 @@ class Freshdesk:
         for number in range(1, self.options.last_page + 1):
             rows = self.api.get(
                 f"/api/v2/tickets/{ticket_id}/conversations", "details", per_page=100, page=number
-            ).body
-            found += rows or ()
-            if len(rows or ()) < 100:
+            ).listed()
+            found += rows
+            if len(rows) < 100:
                 break
         return found
 

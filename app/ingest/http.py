@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -20,12 +20,13 @@ from typing import Any
 import httpx
 
 from app.errors import Invalid, TryLater
-from app.ingest.source import Outside
+from app.ingest.source import Line, Outside
 
 TRIES = 6
 UNREADABLE_TRIES = 3
 DOUBTFUL_TRIES = 3
 LONGEST_WAIT_S = 900.0
+SKEW_S = 60.0  # clocks further apart are reported
 PATIENCE_S = 90.0  # longer waits go back to the scheduler, so that no worker thread is held
 
 
@@ -80,10 +81,28 @@ class Verdict(Enum):
 class Answer:
     """A good answer: `body` is parsed JSON, None when empty; `at` is the server's clock."""
 
+    name: str
     status: int
     body: Any
     headers: httpx.Headers
     at: datetime | None
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The body as an object; empty when it is anything else."""
+        return self.body if isinstance(self.body, dict) else {}
+
+    def listed(self, key: str = "") -> Sequence[Mapping[str, Any]]:
+        """The list of objects under `key`, or that the body is; TryLater when there is none.
+
+        What is not a list must not pass for an empty one: it would end a walk before its end.
+        """
+        found = self.record.get(key) if key else self.body
+        if self.status == 204:
+            return ()
+        if isinstance(found, list) and all(isinstance(row, dict) for row in found):
+            return found
+        raise TryLater(f"{self.name}: the answer has not the form of this API: check base_url", after_s=300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +195,16 @@ class Api:
         """The server's clock as last heard; our own before its first answer."""
         return self._now() + self._ahead
 
+    def clock_lines(self) -> tuple[Line, ...]:
+        """What `check` says about the two clocks: signatures and token lifetimes depend on ours."""
+        seconds = self._ahead.total_seconds()
+        if abs(seconds) <= SKEW_S:
+            return ()
+        side = "behind" if seconds > 0 else "ahead of"
+        return (
+            Line(False, f"this machine's clock is {abs(seconds):.0f} s {side} {self.host}: set it by NTP"),
+        )
+
     def close(self) -> None:
         self._client.close()
 
@@ -213,7 +242,7 @@ class Api:
             self._hear(lane, response)
             verdict, body = self._read(response)
             if verdict is Verdict.GOOD:
-                return Answer(response.status_code, body, response.headers, date_of(response))
+                return Answer(self.name, response.status_code, body, response.headers, date_of(response))
             seen[verdict] = seen.get(verdict, 0) + 1
             reason = self._explain(verdict, response, body)
             self._give_up(verdict, response, body, reason, times=seen[verdict])
@@ -248,6 +277,8 @@ class Api:
             body = None
             if response.is_success:
                 return Verdict.UNREADABLE, None
+        if body is None and response.status_code == 200:
+            return Verdict.UNREADABLE, None
         judged = self._judge(response, body)
         return (common_verdict(response) if judged is None else judged), body
 

@@ -38,6 +38,7 @@ from app.ingest.source import (
     share_of,
     text,
 )
+from app.ingest.window import must_follow
 from app.ports import Page
 
 MODIFIED = "hs_lastmodifieddate"
@@ -50,6 +51,7 @@ EMAIL_PROPERTIES = ("hs_email_text", "hs_email_direction", "hs_timestamp")
 PRIORITIES = {"LOW": "low", "MEDIUM": "normal", "HIGH": "high", "URGENT": "urgent"}
 MILLISECOND = timedelta(milliseconds=1)
 LINK = re.compile(r"https?://[^\s\"'<>]+/(?:kb|knowledge)[^\s\"'<>]*")
+INDEX_SLACK = timedelta(seconds=1)  # results may precede the bound by parts of it
 BATCH = 100  # the most inputs of one batch call
 
 
@@ -107,13 +109,13 @@ class HubSpot:
         answer = self._search(position)
         if "begun" not in position:
             position |= {"begun": iso(answer.at) if answer.at else None}
-        return self._taken(after, state, position, answer.body)
+        return self._taken(after, state, position, answer)
 
     def fetch(self, ids: Sequence[str]) -> Page:
         rows: list[Record] = []
         for batch in chunks(ids, BATCH):
             asked = {"properties": self._wanted, "inputs": [{"id": ticket_id} for ticket_id in batch]}
-            rows += self.api.post(f"{self._objects}/tickets/batch/read", asked).body.get("results") or ()
+            rows += self.api.post(f"{self._objects}/tickets/batch/read", asked).record.get("results") or ()
         found = {text(row["id"]) for row in rows}
         gone = [ticket_id for ticket_id in ids if ticket_id not in found]
         return page(Checkpoint(self.name), {}, more=False, tickets=self._tickets(rows), deleted=gone)
@@ -124,7 +126,7 @@ class HubSpot:
         for batch in chunks(ids, BATCH):
             asked = {"properties": self._wanted, "inputs": [{"id": ticket_id} for ticket_id in batch]}
             rows = (
-                self.api.post(f"{self._objects}/tickets/batch/read", asked, "details").body.get("results")
+                self.api.post(f"{self._objects}/tickets/batch/read", asked, "details").record.get("results")
                 or ()
             )
             linked = self._associated(batch, "emails", "details")
@@ -140,9 +142,9 @@ class HubSpot:
         missing = [name for name in _mapped_properties(self.options.field_map) if name not in known]
         if missing:
             lines.append(Line(False, f"field_map names properties that do not exist: {', '.join(missing)}"))
-        rows = self._search({"since": iso(self.options.start_at)}, size=5).body.get("results") or ()
+        rows = self._search({"since": iso(self.options.start_at)}, size=5).record.get("results") or ()
         lines.append(Line(True, f"the search answers with {len(rows)} tickets"))
-        return Checkup(tuple(lines), self._tickets(rows))
+        return Checkup((*lines, *self.api.clock_lines()), self._tickets(rows))
 
     def inspect(self) -> tuple[Column, ...]:
         return tuple(
@@ -159,7 +161,7 @@ class HubSpot:
         self.api.close()
 
     def _properties(self) -> Sequence[Record]:
-        found: Sequence[Record] = self.api.get("/crm/v3/properties/tickets").body.get("results") or ()
+        found: Sequence[Record] = self.api.get("/crm/v3/properties/tickets").record.get("results") or ()
         return found
 
     def _search(self, position: State, *, size: int | None = None) -> Answer:
@@ -185,13 +187,17 @@ class HubSpot:
             "search",
         )
 
-    def _taken(self, after: Checkpoint, state: State, position: State, body: Record) -> Page:
+    def _taken(self, after: Checkpoint, state: State, position: State, answer: Answer) -> Page:
         """The page, and where the bound goes next."""
-        rows = body.get("results") or ()
+        rows, body = answer.listed("results"), answer.record
         tickets = self._tickets(rows)
         merged = [loser for row in rows for loser in _merged(row)]
         more = bool((body.get("paging") or {}).get("next"))
-        following = _next(position, [(_modified(row), text(row["id"])) for row in rows], more=more)
+        keys = [(_modified(row), text(row["id"])) for row in rows]
+        must_follow(self.name, keys, required(position["since"], "bound") - INDEX_SLACK)
+        if more and keys and keys[-1][1] == position.get("drained"):
+            raise CursorStuck(f"{self.name}: the search repeats one page; nothing was lost", after_s=900)
+        following = _next(position, keys, more=more)
         if following is not None:
             return page(after, state | {"pass": following}, more=True, tickets=tickets, deleted=merged)
         begun = position.get("begun") or state.get("watermark") or position["since"]
@@ -204,17 +210,17 @@ class HubSpot:
     def _archived(self, after: Checkpoint, state: State) -> Page:
         """One page of the archived tickets, which cannot be sorted by date and are listed as a whole."""
         listing = state["listing"]
-        body = self.api.get(
+        answer = self.api.get(
             f"{self._objects}/tickets",
             archived="true",
             limit=BATCH,
             after=listing["after"],
             properties="hs_merged_object_ids",
-        ).body
+        )
         gone = [
-            ticket_id for row in body.get("results") or () for ticket_id in (text(row["id"]), *_merged(row))
+            ticket_id for row in answer.listed("results") for ticket_id in (text(row["id"]), *_merged(row))
         ]
-        cursor = text(((body.get("paging") or {}).get("next") or {}).get("after"))
+        cursor = text(((answer.record.get("paging") or {}).get("next") or {}).get("after"))
         if cursor and cursor == listing["after"]:
             raise CursorStuck(f"{self.name}: the list of archived tickets repeats one page", after_s=900)
         kept = {key: item for key, item in state.items() if key != "listing"}
@@ -228,7 +234,7 @@ class HubSpot:
         for batch in chunks(ids, BATCH):
             asked = {"inputs": [{"id": ticket_id} for ticket_id in batch]}
             try:
-                body = self.api.post(f"{self._associations}/tickets/{kind}/batch/read", asked, lane).body
+                body = self.api.post(f"{self._associations}/tickets/{kind}/batch/read", asked, lane).record
             except (Forbidden, Refused):
                 return {}
             for row in body.get("results") or ():
@@ -241,7 +247,7 @@ class HubSpot:
         found: dict[str, Record] = {}
         for batch in chunks(ids, BATCH):
             asked = {"properties": EMAIL_PROPERTIES, "inputs": [{"id": email} for email in batch]}
-            rows = self.api.post(f"{self._objects}/emails/batch/read", asked, "details").body.get("results")
+            rows = self.api.post(f"{self._objects}/emails/batch/read", asked, "details").record.get("results")
             found |= {text(row["id"]): row.get("properties") or {} for row in rows or ()}
         return found
 
@@ -249,7 +255,7 @@ class HubSpot:
         """A pipeline stage's label and state; ids are unique per portal."""
         if self._stages is None:
             try:
-                pipelines = self.api.get("/crm/v3/pipelines/tickets").body.get("results") or ()
+                pipelines = self.api.get("/crm/v3/pipelines/tickets").record.get("results") or ()
             except (Forbidden, Refused):
                 pipelines = ()
             self._stages = {text(row["id"]): row for line in pipelines for row in line.get("stages") or ()}

@@ -38,7 +38,7 @@ from app.ingest.source import (
     text,
     vanished,
 )
-from app.ingest.window import advance, floor
+from app.ingest.window import advance, floor, must_follow
 from app.ports import Page
 
 SEARCH = "/rest/api/3/search/jql"
@@ -146,7 +146,7 @@ class Jira:
         return tuple(found)
 
     def check(self) -> Checkup:
-        me = self._sign_in().body
+        me = self._sign_in().record
         lines = [
             Line(True, f"signed in; this account's time zone is {text(me.get('timeZone')) or 'unknown'}")
         ]
@@ -157,7 +157,7 @@ class Jira:
             lines.append(
                 Line(False, "no issue is visible: check the option projects and Browse Projects permission")
             )
-        return Checkup(tuple(lines), tickets)
+        return Checkup((*lines, *self.api.clock_lines()), tickets)
 
     def inspect(self) -> tuple[Column, ...]:
         return tuple(
@@ -166,7 +166,7 @@ class Jira:
                 text(field.get("name")),
                 text((field.get("schema") or {}).get("type")),
             )
-            for field in self.api.get("/rest/api/3/field").body or ()
+            for field in self.api.get("/rest/api/3/field").listed()
         )
 
     def close(self) -> None:
@@ -175,7 +175,7 @@ class Jira:
     def _sign_in(self) -> Answer:
         """Who we are; search alone would answer an unknown caller with an empty list."""
         answer = self.api.get("/rest/api/3/myself")
-        if not (isinstance(answer.body, dict) and answer.body.get("accountId")):
+        if not answer.record.get("accountId"):
             raise AuthFailed(f"{self.name}: {self.api.host} treats this token as anonymous; renew the secret")
         return answer
 
@@ -190,12 +190,11 @@ class Jira:
             "maxResults": size or self.options.page_size,
             "fields": list(fields),
         }
-        found = self.api.post(SEARCH, body | ({"nextPageToken": token} if token else {})).body
-        if not isinstance(found, dict):
-            return {}
-        if token and found.get("nextPageToken") == token:
+        answer = self.api.post(SEARCH, body | ({"nextPageToken": token} if token else {}))
+        answer.listed("issues")
+        if token and answer.record.get("nextPageToken") == token:
             raise CursorStuck(f"{self.name}: the search repeats one page; nothing was lost", after_s=900)
-        return found
+        return answer.record
 
     def _taken(self, after: Checkpoint, state: State, position: State, body: Record) -> Page:
         """The page, and where the window goes next; at its end perhaps the nightly listing."""
@@ -205,6 +204,7 @@ class Jira:
             (required(ticket.updated_at and iso(ticket.updated_at), "updated"), ticket.external_id)
             for ticket in tickets
         ]
+        must_follow(self.name, keys, required(position["since"], "bound"))
         following = advance(position, keys, following=_following(body), tick=MINUTE)
         if following is not None:
             return page(after, state | {"pass": following}, more=True, tickets=tickets)
@@ -256,7 +256,7 @@ class Jira:
         """Ids of the service desk's custom fields: they differ from site to site."""
         if self._fields is None:
             try:
-                found = self.api.get("/rest/api/3/field").body or ()
+                found = self.api.get("/rest/api/3/field").listed()
             except (Forbidden, Refused):
                 found = ()
             schemas = {text((field.get("schema") or {}).get("custom")): text(field["id"]) for field in found}
@@ -325,7 +325,7 @@ class Jira:
                 startAt=len(found),
                 maxResults=100,
                 orderBy="created",
-            ).body.get("comments")
+            ).record.get("comments")
             if not more:
                 break
             found += more

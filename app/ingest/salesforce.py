@@ -35,6 +35,7 @@ from app.ingest.source import (
     required,
     text,
 )
+from app.ingest.window import must_follow
 from app.ports import Page
 
 NEEDED = ("Id", "CreatedDate", "SystemModstamp", "IsDeleted", "IsClosed")
@@ -152,7 +153,10 @@ class Salesforce:
             lines.append(
                 Line(quota.remaining > 0, f"{quota.remaining} calls are left of this source's share")
             )
-        return Checkup(tuple(lines), tuple(self._ticket(row) for row in rows if not row.get("IsDeleted")))
+        return Checkup(
+            (*lines, *self.api.clock_lines()),
+            tuple(self._ticket(row) for row in rows if not row.get("IsDeleted")),
+        )
 
     def inspect(self) -> tuple[Column, ...]:
         return tuple(
@@ -178,7 +182,7 @@ class Salesforce:
 
     def _describe(self) -> Sequence[Record]:
         found: Sequence[Record] = (
-            self.api.get(f"{self._root}/sobjects/Case/describe").body.get("fields") or ()
+            self.api.get(f"{self._root}/sobjects/Case/describe").record.get("fields") or ()
         )
         return found
 
@@ -211,30 +215,31 @@ class Salesforce:
     def _query(self, soql: str, lane: str = "main") -> tuple[list[Record], bool]:
         """All rows of one statement, and whether its locator lasted to the end."""
         answer: Answer = self.api.get(f"{self._root}/queryAll", lane, q=soql)
-        rows: list[Record] = list(answer.body.get("records") or ())
-        while not answer.body.get("done", True):
-            locator = LOCATOR.search(text(answer.body.get("nextRecordsUrl")))
-            if locator is None:
+        rows: list[Record] = list(answer.listed("records"))
+        used: set[str] = set()
+        while not answer.record.get("done", True):
+            locator = LOCATOR.search(text(answer.record.get("nextRecordsUrl")))
+            if locator is None or locator[1] in used:
                 return rows, False
+            used.add(locator[1])
             try:
                 answer = self.api.get(f"{self._root}/query/{locator[1]}", lane)
             except Refused:
                 return rows, False  # the locator expired: what came is in order, the keyset goes on behind it
-            rows += answer.body.get("records") or ()
+            rows += answer.listed("records")
         return rows, True
 
     def _taken(
         self, after: Checkpoint, state: State, position: State, rows: Sequence[Record], *, whole: bool
     ) -> Page:
         """The page, and where the keyset goes next."""
+        keys = [(required(row.get("SystemModstamp"), "SystemModstamp"), text(row["Id"])) for row in rows]
+        must_follow(self.name, keys, required(position["since"], "since"))
         tickets = [self._ticket(row) for row in rows if not row.get("IsDeleted")]
         deleted = [text(row["Id"]) for row in rows if row.get("IsDeleted")]
         if rows and (len(rows) >= self.options.page_size or not whole):
-            last = rows[-1]
-            position |= {
-                "since": iso(required(last.get("SystemModstamp"), "SystemModstamp")),
-                "id": text(last["Id"]),
-            }
+            reached, last_id = keys[-1]
+            position |= {"since": iso(reached), "id": last_id}
         elif position["until"] != position["upper"]:
             position |= {"since": position["until"], "until": position["upper"], "id": ""}
         elif whole:

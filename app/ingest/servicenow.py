@@ -16,7 +16,7 @@ import httpx
 
 from app.domain import Checkpoint, RawTicket, Status
 from app.errors import Invalid
-from app.ingest.http import Answer, Api, Forbidden, Lane, Misconfigured, Refused, Verdict
+from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Misconfigured, Refused, Verdict
 from app.ingest.oauth import ClientCredentials, OAuth
 from app.ingest.source import (
     Checkup,
@@ -142,7 +142,7 @@ class ServiceNow:
                     sysparm_query=f"element_idIN{','.join(batch)}^element=comments^ORDERBYsys_created_on",
                     sysparm_fields="element_id,element,value,sys_created_on,sys_created_by",
                     sysparm_limit=1000,
-                ).body.get("result")
+                ).record.get("result")
             except Forbidden:
                 break
             for row in rows or ():
@@ -168,7 +168,7 @@ class ServiceNow:
             lines.append(
                 Line(False, f"no record is readable: grant this user read access to {self.options.table}")
             )
-        return Checkup(tuple(lines), tuple(self._ticket(row) for row in rows))
+        return Checkup((*lines, *self.api.clock_lines()), tuple(self._ticket(row) for row in rows))
 
     def inspect(self) -> tuple[Column, ...]:
         """The columns of a record, as far as this account may see them."""
@@ -266,6 +266,8 @@ class ServiceNow:
             listed.update(ids)
             if offset + size >= _total(answer, offset, size):
                 return frozenset(listed)
+            if ids and ids[-1] == last:
+                raise CursorStuck(f"{self.name}: the list of ids repeats one page", after_s=900)
             last, offset = (ids[-1], 0) if ids else (last, offset + size)
 
     def _absent(self, ids: Sequence[str]) -> list[str]:
@@ -369,8 +371,7 @@ def _query(position: State) -> str:
 
 
 def _rows(answer: Answer) -> list[Record]:
-    body = answer.body if isinstance(answer.body, dict) else {}
-    return list(body.get("result") or ())
+    return [] if answer.status == 404 else list(answer.listed("result"))
 
 
 def _total(answer: Answer, offset: int, limit: int) -> int:

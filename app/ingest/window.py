@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.ingest.http import Misconfigured
 from app.ingest.source import State, iso, required
 
 Key = tuple[datetime, str]
@@ -62,6 +63,14 @@ def advance(position: State, rows: Sequence[Key], *, following: str | None, tick
     if checksum != position.get("before"):
         return _at(position, base) | {"before": checksum}
     return _at(position, base + tick)
+
+
+def must_follow(name: str, rows: Iterable[Key], since: datetime) -> None:
+    """Raise Misconfigured when a list ignores the bound it was asked for: its walk would never end."""
+    if any(at < since for at, _ in rows):
+        raise Misconfigured(
+            f"{name}: the list ignores the time it should start from: check base_url and any proxy"
+        )
 
 
 def beyond(position: State, *, tick: timedelta) -> State:

@@ -110,21 +110,21 @@ class Zendesk:
         return tuple(found for ticket_id in ids if (found := self._details(ticket_id)))
 
     def check(self) -> Checkup:
-        who = self.api.get("/api/v2/users/me.json").body.get("user") or {}
+        who = self.api.get("/api/v2/users/me.json").record.get("user") or {}
         lines = [Line(True, f"signed in with role {text(who.get('role')) or 'unknown'}")]
         try:
             body = self._export(None, most=5)
         except Forbidden:
             lines.append(Line(False, "the export is for administrators: use an administrator's OAuth client"))
-            return Checkup(tuple(lines))
+            return Checkup((*lines, *self.api.clock_lines()))
         tickets, deleted = self._tickets(body)
         lines.append(
             Line(True, f"the export answers: {len(tickets)} tickets, {len(deleted)} deleted on its page")
         )
-        return Checkup(tuple(lines), tickets[:5])
+        return Checkup((*lines, *self.api.clock_lines()), tickets[:5])
 
     def inspect(self) -> tuple[Column, ...]:
-        fields = self.api.get("/api/v2/ticket_fields.json").body.get("ticket_fields") or []
+        fields = self.api.get("/api/v2/ticket_fields.json").record.get("ticket_fields") or []
         return tuple(
             Column(
                 f"custom_fields.{field['id']}" if field.get("removable", True) else text(field.get("type")),
@@ -143,7 +143,7 @@ class Zendesk:
         start = self._start()
         while True:
             try:
-                body = self.api.get(
+                answer = self.api.get(
                     EXPORT,
                     "export",
                     start_time=None if cursor else start,
@@ -151,7 +151,7 @@ class Zendesk:
                     per_page=min(self._per_page, most or self._per_page),
                     support_type_scope="all",
                     include="metric_sets,organizations",
-                ).body
+                )
             except Refused as error:
                 earlier = self._start()
                 if error.status_code == 504:
@@ -162,7 +162,8 @@ class Zendesk:
                     raise
             else:
                 self._per_page = min(self.options.page_size, self._per_page + self.options.page_size // 20)
-                return body if isinstance(body, dict) else {}
+                answer.listed("tickets")
+                return answer.record
 
     def _start(self) -> int:
         """Where the first page starts: `start_at`, or as late as the server allows."""
