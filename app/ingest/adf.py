@@ -41,7 +41,7 @@ def _text(node: Any, depth: int) -> str:
         return str(attrs.get("text") or "")
     if isinstance(kind, str) and kind.startswith("media"):
         return "[attachment]"
-    children = [_text(child, depth + 1) for child in node.get("content") or ()]
+    children = [_text(child, depth + 1) for child in _list(node, "content")]
     if kind in LISTS:
         return "".join(f"- {child.strip()}\n" for child in children)
     if kind == "codeBlock":
@@ -56,10 +56,15 @@ def _attrs(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return attrs if isinstance(attrs, dict) else {}
 
 
+def _list(node: Mapping[str, Any], key: str) -> list[Any]:
+    found = node.get(key)
+    return found if isinstance(found, list) else []
+
+
 def _linked(node: Mapping[str, Any]) -> str:
     """A text node, with the address of its link when the text does not show it."""
     text = str(node.get("text") or "")
-    for mark in node.get("marks") or ():
+    for mark in _list(node, "marks"):
         href = str(_attrs(mark).get("href") or "") if isinstance(mark, dict) else ""
         if href and mark.get("type") == "link" and href != text:
             return f"{text} ({href})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,16 +127,16 @@ class Lane:
     per_s: float = 61.0
     _sent: deque[datetime] = field(default_factory=deque)
 
-    def wait_s(self, now: datetime) -> float:
-        """Seconds until one more call fits."""
+    def reserve(self, now: datetime, *, wait_s: float = 0.0) -> float:
+        """Take a place at least `wait_s` ahead; returns the seconds until it, which may not be too many."""
         while self._sent and (now - self._sent[0]).total_seconds() >= self.per_s:
             self._sent.popleft()
-        if len(self._sent) < self.calls:
-            return 0.0
-        return self.per_s - (now - self._sent[0]).total_seconds()
-
-    def take(self, now: datetime) -> None:
-        self._sent.append(now)
+        if len(self._sent) >= self.calls:
+            opens = self._sent[-self.calls] + timedelta(seconds=self.per_s)
+            wait_s = max(wait_s, (opens - now).total_seconds())
+        if wait_s <= PATIENCE_S:
+            self._sent.append(now + timedelta(seconds=wait_s))
+        return wait_s
 
 
 Judge = Callable[[httpx.Response, Any], Verdict | None]
@@ -176,6 +177,7 @@ class Api:
         self._now, self._sleep, self._jitter = outside.now, outside.sleep, outside.jitter
         self._lanes = lanes
         self._judge, self._meter = judge, meter
+        self._lock = threading.Lock()  # a walk and its details may share one account
         self._scarce: dict[str, Quota] = {}
         self._ahead = timedelta(0)  # the server's clock minus ours
         self._client = httpx.Client(
@@ -293,14 +295,12 @@ class Api:
 
     def _pace(self, lane: str) -> None:
         """Wait until our own limit, and the vendor's if nearly used up, allow one more call."""
-        bucket = self._lanes[lane]
-        wait_s = bucket.wait_s(self._now())
-        scarce = self._scarce.pop(lane, None)
-        if scarce:
-            wait_s = max(wait_s, scarce.resets_s / max(1, scarce.remaining))
+        with self._lock:
+            scarce = self._scarce.pop(lane, None)
+            thrift_s = scarce.resets_s / max(1, scarce.remaining) if scarce else 0.0
+            wait_s = self._lanes[lane].reserve(self._now(), wait_s=thrift_s)
         if wait_s > 0:
             self._pause(wait_s, f"{self.name}: the call limit of {self.host} is used up for now")
-        bucket.take(self._now())
         self.calls += 1
 
     def _pause(self, seconds: float, reason: str) -> None:

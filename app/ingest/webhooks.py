@@ -83,7 +83,7 @@ def hints(kind: str, delivery: Delivery, *, secret: str, now: datetime, id_path:
         raise BadSignature("the signature, the token or the timestamp of this webhook is not valid")
     try:
         body = json.loads(delivery.body) if delivery.body.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Invalid("the body of this webhook is not JSON") from None
     ids, deleted = read(body, id_path)
     gone = _distinct(deleted)
@@ -183,7 +183,8 @@ def _read_hubspot(body: Any, _id_path: str) -> tuple[Sequence[str], Sequence[str
     mine = [
         e for e in events if isinstance(e, dict) and text(e.get("subscriptionType")).startswith("ticket.")
     ]
-    merged = [text(loser) for event in mine for loser in event.get("mergedObjectIds") or ()]
+    merges = [event["mergedObjectIds"] for event in mine if isinstance(event.get("mergedObjectIds"), list)]
+    merged = [text(loser) for losers in merges for loser in losers]
     return [*(text(event.get("objectId")) for event in mine), *merged], ()
 
 

@@ -63,6 +63,9 @@ CHANGES = json.dumps(
 ).encode()
 
 
+ODD = b'[{"subscriptionType": "ticket.merge", "objectId": [], "mergedObjectIds": 5}]'
+
+
 def read(kind: str, delivery: Delivery, id_path: str = "") -> Hints:
     return hints(kind, delivery, secret=SECRET, now=NOW, id_path=id_path)
 
@@ -141,14 +144,14 @@ def test_a_megabyte_is_the_most_and_is_counted_before_anything_else() -> None:
         read("zendesk", Delivery(headers={}, body=b"x" * (1024 * 1024 + 1)))
 
 
-@pytest.mark.parametrize("body", [b"not json", b"\xff\xfe"])
+@pytest.mark.parametrize("body", [b"not json", b"\xff\xfe", b"[" * 100_000])
 def test_a_signed_body_that_is_not_json_is_invalid(body: bytes) -> None:
     with pytest.raises(Invalid):
         read("jira", jira(body))
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"null", b'"text"', b"7", b'[{"a": null}, 3, [4]]', b'{"detail": [1]}']
+    "body", [b"[]", b"null", b'"text"', b"7", b'[{"a": null}, 3, [4]]', b'{"detail": [1]}', ODD]
 )
 @pytest.mark.parametrize("sign", [zendesk, jira, hubspot])
 def test_an_unexpected_shape_hints_at_nothing(sign: type, body: bytes) -> None:
