@@ -69,6 +69,7 @@ class Zendesk:
     def __init__(self, name: str, options: ZendeskOptions, outside: Outside) -> None:
         self.name, self.options = name, options
         self._per_page = options.page_size
+        self._names: dict[str, Mapping[str, str]] = {}
         self.api = Api(
             name,
             base_url=options.base_url,
@@ -209,9 +210,9 @@ class Zendesk:
                 custom,
                 priority=row.get("priority"),
                 channel=(row.get("via") or {}).get("channel"),
-                team=row.get("group_id"),
+                team=self._named("groups", row.get("group_id")),
                 agent=row.get("assignee_id"),
-                brand=row.get("brand_id"),
+                brand=self._named("brands", row.get("brand_id")),
             ),
             tags=tuple(tag for tag in tags if not MACHINE_TAG.match(tag)),
             machine_tags=tuple(tag for tag in tags if MACHINE_TAG.match(tag)),
@@ -220,6 +221,18 @@ class Zendesk:
             reopened=bool(metrics.get("reopens")) if "reopens" in metrics else None,
             **extra,
         )
+
+    def _named(self, kind: str, key: Any) -> str:
+        """The name of a group or a brand; its id when names may not be read."""
+        if key is None:
+            return ""
+        if kind not in self._names:
+            try:
+                rows = self.api.get(f"/api/v2/{kind}.json").listed(kind)
+            except (Refused, Forbidden):
+                rows = ()
+            self._names[kind] = {text(row.get("id")): text(row.get("name")) for row in rows}
+        return self._names[kind].get(text(key)) or text(key)
 
     def _details(self, ticket_id: str) -> Details | None:
         """What the public comments say; None when the ticket's comments are gone."""

@@ -152,6 +152,7 @@ def test_mapped_fields_tags_and_parties_are_told_apart() -> None:
     assert ticket.attributes["version"] == "v4_2"
     assert (ticket.tags, ticket.machine_tags) == (("export",), ("sentiment__negative",))
     assert (ticket.account, ticket.account_name) == ("88", "Acme Zürich")
+    assert (ticket.attributes["team"], ticket.attributes["brand"]) == ("Billing", "5")
     assert ticket.status in Status
 
 

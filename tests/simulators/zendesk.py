@@ -47,6 +47,9 @@ class ZendeskSimulator(Simulator):
             return httpx.Response(
                 200, json={"user": {"id": 1, "role": "admin", "email": "boss@acme.example"}}
             )
+        if path in ("/api/v2/groups.json", "/api/v2/brands.json"):
+            kind = path.removeprefix("/api/v2/").removesuffix(".json")
+            return httpx.Response(200, json={kind: [{"id": 12, "name": "Billing"}], "next_page": None})
         if path == "/api/v2/ticket_fields.json":
             options = [{"name": "4.2", "value": "v4_2"}]
             field = {"id": 27642, "title": "Version", "type": "tagger", "removable": True}
