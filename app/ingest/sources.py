@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from app.domain import Source
-from app.errors import Invalid
+from app.errors import ForeshockError, Invalid
 from app.ingest.freshdesk import Freshdesk, FreshdeskOptions
 from app.ingest.hubspot import HubSpot, HubSpotOptions
 from app.ingest.jira import Jira, JiraOptions
 from app.ingest.salesforce import Salesforce, SalesforceOptions
 from app.ingest.servicenow import ServiceNow, ServiceNowOptions
-from app.ingest.source import Connector, Options, Outside, read_options
+from app.ingest.source import Checkup, Connector, Line, Options, Outside, read_options
 from app.ingest.warehouse import Warehouse, WarehouseOptions
 from app.ingest.zendesk import Zendesk, ZendeskOptions
 
@@ -47,3 +48,12 @@ def connect(source: Source, outside: Outside) -> Connector:
             pointer=f"sources.{source.name}.kind",
         )
     return kind.make(source.name, read_options(kind.options, source), outside)
+
+
+def examine(source: Source, outside: Outside) -> Checkup:
+    """Whether a source works, in words; what would be an error is a line. Nothing is stored."""
+    try:
+        with closing(connect(source, outside)) as connector:
+            return connector.check()
+    except ForeshockError as error:
+        return Checkup((Line(False, str(error)),))

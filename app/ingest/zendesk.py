@@ -47,6 +47,7 @@ STATUSES = {
 MACHINE_TAG = re.compile(r"(intent|intent_confidence|sentiment|language)__")
 ARTICLE = re.compile(r"https?://[^\s\"'<>]+/hc/[^\s\"'<>]*articles/\d+")
 MERGED = re.compile(r"merged into .*?#(\d+)", re.IGNORECASE | re.DOTALL)
+CHECK_PAGES = 4
 WITHHELD_S = 61  # the export refuses a start younger than a minute
 
 
@@ -113,15 +114,21 @@ class Zendesk:
     def check(self) -> Checkup:
         who = self.api.get("/api/v2/users/me.json").record.get("user") or {}
         lines = [Line(True, f"signed in with role {text(who.get('role')) or 'unknown'}")]
+        tickets: tuple[RawTicket, ...] = ()
+        deleted = 0
+        cursor: str | None = None
         try:
-            body = self._export(None, most=5)
+            for _ in range(CHECK_PAGES):  # a page may be empty, or hold deleted tickets only
+                body = self._export(cursor, most=5)
+                found, gone = self._tickets(body)
+                tickets, deleted = tickets + found, deleted + len(gone)
+                cursor = text(body.get("after_cursor"))
+                if tickets or not cursor or body.get("end_of_stream"):
+                    break
         except Forbidden:
             lines.append(Line(False, "the export is for administrators: use an administrator's OAuth client"))
-            return Checkup((*lines, *self.api.clock_lines()))
-        tickets, deleted = self._tickets(body)
-        lines.append(
-            Line(True, f"the export answers: {len(tickets)} tickets, {len(deleted)} deleted on its page")
-        )
+        else:
+            lines.append(Line(True, f"the export answers: {len(tickets)} tickets, {deleted} deleted first"))
         return Checkup((*lines, *self.api.clock_lines()), tickets[:5])
 
     def inspect(self) -> tuple[Column, ...]:

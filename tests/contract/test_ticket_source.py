@@ -15,8 +15,8 @@ import pytest
 from app.domain import Checkpoint, RawTicket, Source
 from app.errors import ForeshockError, Invalid, TryLater
 from app.ingest.http import AuthFailed, Forbidden, Gone, Misconfigured, QuotaUsedUp, Refused
-from app.ingest.source import Connector, Outside
-from app.ingest.sources import SOURCES, connect
+from app.ingest.source import Checkup, Connector, Outside
+from app.ingest.sources import SOURCES, connect, examine
 from tests.contract.desk import Desk
 from tests.simulators.freshdesk import FreshdeskSimulator
 from tests.simulators.hubspot import HubSpotSimulator
@@ -251,6 +251,46 @@ def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str, hours: int) -> Non
             checkpoint, more = page.checkpoint, page.more
     source.close()
     assert len(desk.known()) == len(sim.world.truth())
+
+
+def configured(kind: str, sim: Simulator, *, secret: str = Simulator.secret, hours: int = 0) -> Checkup:
+    """What `check` says about a source with this secret, on a machine whose clock is off by `hours`."""
+    outside = Outside(
+        now=lambda: sim.clock.now() + timedelta(hours=hours),
+        secret=lambda _: secret,
+        sleep=sim.clock.sleep,
+        transport=sim.transport,
+    )
+    return examine(Source("desk", kind, {"base_url": HOST} | dict(CASES[kind].options)), outside)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_shows_the_first_tickets_of_a_source_that_works(kind: str) -> None:
+    _, sim = opened(kind)
+    checkup = configured(kind, sim)
+    assert checkup.ok, checkup.lines
+    assert 0 < len(checkup.tickets) <= 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_says_in_one_line_that_the_secret_is_wrong(kind: str) -> None:
+    _, sim = opened(kind)
+    checkup = configured(kind, sim, secret="a-wrong-one")
+    assert not checkup.ok
+    assert len(checkup.lines) == 1
+    assert "a-wrong-one" not in checkup.lines[0].text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_reports_a_clock_that_is_wrong(kind: str) -> None:
+    _, sim = opened(kind)
+    assert "clock" in configured(kind, sim, hours=-3).lines[-1].text
+
+
+def test_check_reports_a_configuration_that_cannot_be_read() -> None:
+    _, sim = opened("zendesk")
+    outside = Outside(now=sim.clock.now, secret=lambda _: "")
+    assert "page_sise" in examine(Source("desk", "zendesk", {"page_sise": 3}), outside).lines[0].text
 
 
 @pytest.mark.parametrize("kind", KINDS)
