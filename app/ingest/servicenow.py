@@ -90,6 +90,7 @@ class ServiceNow:
         self._known = outside.known
         self._path = f"/api/now/table/{options.table}"
         self._limit = options.page_size
+        self._checked = False
         named = [path.split(".")[0] for path in options.field_map.values()]
         self._fields = ",".join(dict.fromkeys([*FIELDS, *named]))
         self.api = Api(
@@ -106,8 +107,9 @@ class ServiceNow:
         state = opened(after)
         if state.get("listing"):
             return self._list(after, state)
-        if not state.get("read_to") and not state.get("pass"):
+        if not self._checked:
             self._check_zone()
+            self._checked = True  # and the server has told its clock, before anything is bound to it
         position = state.get("pass") or self._begin(state)
         while True:
             limit = self._limit
@@ -278,7 +280,7 @@ class ServiceNow:
     def _check_zone(self) -> None:
         """A time must find the record it was read from; it does not when it is taken as local time."""
         for _ in range(3):  # the record may change in between
-            rows = _rows(self._read("ORDERBYDESCsys_updated_on", limit=20))
+            rows = _rows(self._read("ORDERBYsys_updated_on", limit=20))
             if not rows:
                 return
             sys_id, at = value(rows[0], "sys_id"), value(rows[0], "sys_updated_on")

@@ -239,9 +239,9 @@ def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str, hours: int) -> Non
         transport=sim.transport,
     )
     options = {"base_url": HOST, "page_size": 50} | dict(CASES[kind].options)
-    skewed = connect(Source("desk", kind, options), outside)
     desk, checkpoint = Desk(), Checkpoint("desk")
     for _ in range(3):
+        skewed = connect(Source("desk", kind, options), outside)
         sim.world.create(sim.clock.now())
         sim.clock.sleep(600)
         more = True
