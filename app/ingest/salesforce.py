@@ -95,9 +95,9 @@ class Salesforce:
 
     def pull(self, after: Checkpoint) -> Page:
         state = opened(after)
+        wanted = self._wanted()  # and the server has told its clock, before anything is bound to it
         if state.get("purging"):
             return self._purged(after, state)
-        wanted = self._wanted()
         position = state.get("pass")
         if position is None:
             now = self.api.clock
