@@ -151,7 +151,7 @@ def test_the_readme_has_every_event_type() -> None:
 
 
 def test_every_event_that_is_sent_is_described() -> None:
-    """Only the watchlist and subscriptions stay in the log."""
+    """The watchlist and the subscriptions themselves are for the log."""
     logged = {t for t in written_event_types() if t == "alert.watching" or t.startswith("subscription.")}
     assert written_event_types() - logged <= set(EVENTS)
 
