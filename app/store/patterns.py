@@ -14,7 +14,7 @@ from app.domain import Pattern, PatternState, Placement
 from app.errors import NotFound
 from app.store import tickets
 from app.store.paging import Slice, page
-from app.store.records import columns, record, table
+from app.store.records import columns, record, says, table
 from app.store.tables import AlertRow, EditRow, PatternRow, PlacementRow, TicketRow
 
 _P, _L, _E, _A, _T = (table(r).c for r in (PatternRow, PlacementRow, EditRow, AlertRow, TicketRow))
@@ -144,8 +144,7 @@ def _condition(name: str, value: str) -> Any:
     if name == "min_customers":
         return _P.customers >= int(value)
     if name == "text":
-        like = f"%{value}%"
-        return or_(_P.name.ilike(like), _P.signature.ilike(like))
+        return or_(says(_P.name, value), says(_P.signature, value))
     if name == "product":
         return _P.id.in_(select(_T.pattern_id).where(_T.attributes["product"].as_string() == value))
     return _P[name] == value

@@ -20,6 +20,7 @@ from standardwebhooks import Webhook
 
 from app import demo
 from app.backtest import Clock
+from app.domain import RawTicket
 from app.pipeline.deliver import deliver, subscribe
 from app.runtime import Runtime
 from app.server import service
@@ -60,7 +61,7 @@ class _Take(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the library
         """Nothing on the terminal of a test."""
 
 
@@ -140,10 +141,12 @@ class Hook:
 class Desk:
     """A desk seen from outside: the API's answers, the pages' text, the webhooks and the truth file."""
 
-    def __init__(self, folder: Path, truth: Row, received: Sequence[Row] = ()) -> None:
+    def __init__(
+        self, folder: Path, truth: Row, received: Sequence[Row] = (), *, until: datetime = END
+    ) -> None:
         settings = settings_of(folder)
         self.folder, self.truth = folder, truth
-        self.clock = Clock(END)
+        self.clock = Clock(until)
         self.runtime = Runtime(settings, Store(settings.database_url), self.clock)
         self.client = TestClient(service(self.runtime), base_url=ADDRESS, follow_redirects=False)
         self.hooks = [Hook({k.lower(): v for k, v in r["headers"].items()}, r["body"]) for r in received]
@@ -220,3 +223,12 @@ class Desk:
     def webhooks(self, type_: str, subject: str) -> list[Hook]:
         """What the endpoint was sent of this type about this alert or pattern."""
         return [h for h in self.hooks if h.type == type_ and h.data["id"] == subject]
+
+
+def raw_like(ticket: Row, *, number: str, at: datetime) -> RawTicket:
+    """A new ticket that says what a stored one says, from somebody new."""
+    return RawTicket(
+        source="sample", external_id=number, created_at=at, subject=ticket["subject"], body=ticket["body"],
+        requester=f"{number}@example.com", account=number, account_name=number.title(),
+        attributes=ticket["attributes"], tags=tuple(ticket["tags"]),
+    )  # fmt: skip
