@@ -27,7 +27,8 @@ class Store:
     """The SQL database, SQLite or PostgreSQL: the truth every other state is derived from.
 
     A `write()` is short, is the only one of its moment (BEGIN IMMEDIATE on SQLite, an advisory lock on
-    PostgreSQL), so that what it read still holds when it writes, and refuses to nest. Database faults leave it as TryLater with a sentence an operator can act on.
+    PostgreSQL), so that what it read still holds when it writes, and refuses to nest. Database faults
+    leave it as TryLater with a sentence an operator can act on.
     """
 
     def __init__(self, url: str, *, busy_timeout_s: float = 10.0, durable: bool = True) -> None:

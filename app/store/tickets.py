@@ -229,6 +229,12 @@ def total(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(TicketRow)) or 0
 
 
+def external_ids(session: Session, source: str) -> list[str]:
+    """Of every ticket of a source that is stored and not deleted."""
+    query = select(_T.external_id).where(_T.source == source, _T.status != Status.DELETED.value)
+    return list(session.scalars(query))
+
+
 def newest(session: Session) -> datetime | None:
     found: datetime | None = session.scalar(select(func.max(_T.created_at)))
     return found
