@@ -113,6 +113,13 @@ def keyword_values(package: str, keyword: str, *, of: str = "") -> set[str]:
     }  # fmt: skip
 
 
+def connected_kinds() -> set[str]:
+    """Kinds of ticketing tools that can be read, once there is a registry of them."""
+    if not (ROOT / "app/ingest/sources.py").exists():
+        return set()
+    return set(importlib.import_module("app.ingest.sources").SOURCES)
+
+
 def benches() -> set[str]:
     return {
         path.stem.replace("_", "-")
@@ -151,7 +158,7 @@ def test_the_readme_has_every_event_type() -> None:
 
 
 def test_every_event_that_is_sent_is_described() -> None:
-    """Only the watchlist and subscriptions stay in the log."""
+    """The watchlist and the subscriptions themselves are for the log."""
     logged = {t for t in written_event_types() if t == "alert.watching" or t.startswith("subscription.")}
     assert written_event_types() - logged <= set(EVENTS)
 
@@ -177,7 +184,7 @@ def test_the_readme_has_every_page() -> None:
 
 
 def test_the_readme_has_every_kind_of_source() -> None:
-    kinds = keyword_values("app", "source_kind")
+    kinds = keyword_values("app", "source_kind") | connected_kinds()
     assert {"file", "push", "sample"} <= kinds
     assert kinds <= code_words("README.md")
 
@@ -194,6 +201,12 @@ def test_every_dependency_has_a_reason() -> None:
     assert requirement_names(project["dependencies"]) == reasons - {"package"}
     for name in requirement_names(project["optional-dependencies"]["dev"]):
         assert re.search(rf"\b{re.escape(name)}\b", section), name
+
+
+def test_the_layers_are_those_that_are_enforced() -> None:
+    contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert " > ".join(layers) in text("CONTRIBUTING.md").splitlines()
 
 
 def test_every_decision_has_its_five_lines() -> None:
