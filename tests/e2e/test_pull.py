@@ -64,7 +64,7 @@ def test_a_failure_is_kept_in_words_and_what_was_read_before_stays(
         run = configured(runtime, clock, base_url)
         with run.store.write() as session:
             sources.register(session, Source("desk", "zendesk"))
-        with pytest.raises(ForeshockError, match="renew|check"):
+        with pytest.raises(ForeshockError, match=r"renew|check"):
             pull(run, "desk")
     with run.store.read() as session:
         [health] = sources.health(session)
