@@ -26,6 +26,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="Foreshock finds recurring and emerging issues in a support queue.")  # fmt: skip
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 app.add_typer(keys, name="key")
+connected = typer.Typer(no_args_is_help=True, help="Try a configured source without storing anything.")
+app.add_typer(connected, name="source")
 console = Console(stderr=True)
 out = Console()
 
@@ -322,6 +324,50 @@ def _golden(result: Any) -> str:
     if not result.passed:
         raise Invalid("the int8 model gives other vectors than it should on this machine")
     return "as they should be"
+
+
+@app.command()
+def sync(name: Annotated[str, typer.Argument(help="source; none: all")] = "", config: Config = None) -> None:
+    """Read the configured ticketing tools once, to their end."""
+    from app.pipeline.pull import pull
+
+    with _runtime(config) as runtime:
+        names = [name] if name else [s.name for s in runtime.settings.sources]
+        if not names:
+            raise Invalid("no source is configured: add a [[sources]] table to foreshock.toml")
+        for one in names:
+            out.print(f"{one}: {pull(runtime, one):,} tickets new or changed", highlight=False)
+
+
+@connected.command("check")
+def source_check(name: str, config: Config = None) -> None:
+    """Do credentials, permissions, fields and time zone work, and what do the first tickets look like?"""
+    from app.ingest import normalise
+    from app.pipeline.pull import connected as reach
+    from app.pipeline.pull import setting
+
+    with _runtime(config) as runtime, reach(runtime, setting(runtime, name)) as connector:
+        found = connector.check()
+        for line in found.lines:
+            out.print(f"{'ok   ' if line.ok else 'wrong'} {line.text}", highlight=False, soft_wrap=True)
+        for raw in found.tickets[:5]:
+            draft = normalise.tidied(raw, key=runtime.key, keep_account_names=True, backfill=True)
+            out.print(
+                f"{raw.external_id}  {draft.created_at:%Y-%m-%d %H:%M} UTC  {draft.subject}", highlight=False
+            )
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@connected.command("inspect")
+def source_inspect(name: str, config: Config = None) -> None:
+    """List the fields an instance has, as `field_map` takes them."""
+    from app.pipeline.pull import connected as reach
+    from app.pipeline.pull import setting
+
+    with _runtime(config) as runtime, reach(runtime, setting(runtime, name)) as connector:
+        for column in connector.inspect():
+            choices = f"  ({', '.join(column.choices[:8])})" if column.choices else ""
+            out.print(f"{column.path:40} {column.label}{choices}", highlight=False, soft_wrap=True)
 
 
 @keys.command("create")

@@ -122,6 +122,21 @@ class Settings(BaseSettings):
             raise Invalid(f"cannot read the secret from {path}: {error.strerror}") from error
 
 
+def secret(name: str) -> str:
+    """The value of a secret by the name a setting gives: a variable, or the file its `<NAME>_FILE` names."""
+    if name in os.environ:
+        return os.environ[name]
+    file = os.environ.get(f"{name}_FILE")
+    if not name or file is None:
+        raise Invalid(
+            f"the secret {name or '(no name given)'} is not set: set the variable {name} or {name}_FILE"
+        )
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Invalid(f"cannot read the secret {name} from {file}: {error.strerror}") from error
+
+
 def load(path: Path | None = None, **overrides: Any) -> Settings:
     """Settings from `path` (or FORESHOCK_CONFIG, or ./foreshock.toml), the environment and `overrides`.
 

@@ -12,6 +12,7 @@ from app.errors import ForeshockError
 from app.pipeline.deliver import deliver
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
+from app.pipeline.pull import pull
 from app.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,15 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
                       next_run_time=now(scheduler.timezone))  # fmt: skip
     scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
                       id="deliver")  # fmt: skip
+    for source in runtime.settings.sources:
+        scheduler.add_job(_reader(runtime, source.name), "interval", seconds=source.every_s,
+                          id=f"pull {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip
     scheduler.start()
     return scheduler
+
+
+def _reader(runtime: Runtime, name: str) -> Callable[[], None]:
+    return lambda: drain(f"pull {name}", lambda: bool(pull(runtime, name)) and False)
 
 
 def work(runtime: Runtime) -> None:

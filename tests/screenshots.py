@@ -34,6 +34,7 @@ from app.web import mount
 from tests.e2e._small_desk import END, small_desk
 
 CHROMIUM = "/usr/bin/chromium"
+TOPS: dict[str, Literal["light", "dark"]] = {"pattern": "light", "recovered-pattern": "dark"}
 WIDTHS = {"desktop": 1360, "phone": 360}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -131,6 +132,14 @@ def picture_closely(browser: Browser, base: str, found: Mapping[str, str], out: 
         page.goto(base + found["pattern"])
         page.screenshot(path=out / f"pattern-{name}.png")
     page.close()
+    for name, scheme in TOPS.items():
+        if name in found:
+            shown = browser.new_page(
+                viewport={"width": 1360, "height": 1020}, color_scheme=scheme, device_scale_factor=2
+            )
+            shown.goto(base + found[name])
+            shown.screenshot(path=out / f"{name}-top.png")
+            shown.close()
 
 
 def other_states(browser: Browser, filled: Runtime, folder: Path, out: Path) -> None:

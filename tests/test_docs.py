@@ -74,7 +74,7 @@ def routes(package: str) -> Iterator[tuple[str, str]]:
         router = getattr(module, "router", None)
         for route in router.routes if isinstance(router, APIRouter) else ():
             if isinstance(route, APIRoute):
-                yield from ((method, route.path) for method in route.methods)
+                yield from ((method, route.path) for method in route.methods or ())
 
 
 def written_event_types() -> set[str]:
@@ -113,6 +113,13 @@ def keyword_values(package: str, keyword: str, *, of: str = "") -> set[str]:
     }  # fmt: skip
 
 
+def connected_kinds() -> set[str]:
+    """Kinds of ticketing tools that can be read, once there is a registry of them."""
+    if not (ROOT / "app/ingest/sources.py").exists():
+        return set()
+    return set(importlib.import_module("app.ingest.sources").SOURCES)
+
+
 def benches() -> set[str]:
     return {
         path.stem.replace("_", "-")
@@ -126,8 +133,9 @@ def requirement_names(group: list[str]) -> set[str]:
 
 
 def test_the_readme_has_every_setting_with_its_default() -> None:
-    table = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", text("README.md"), flags=re.MULTILINE))
-    assert set(Settings.model_fields) <= set(table)
+    section = text("README.md").partition("## Settings")[2].partition("\n## ")[0]
+    table = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", section, flags=re.MULTILINE))
+    assert set(table) == set(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         if isinstance(field.default, int | float) and not isinstance(field.default, bool):
             assert float(table[name].strip("`")) == field.default, name
@@ -150,7 +158,7 @@ def test_the_readme_has_every_event_type() -> None:
 
 
 def test_every_event_that_is_sent_is_described() -> None:
-    """Only the watchlist and subscriptions stay in the log."""
+    """The watchlist and the subscriptions themselves are for the log."""
     logged = {t for t in written_event_types() if t == "alert.watching" or t.startswith("subscription.")}
     assert written_event_types() - logged <= set(EVENTS)
 
@@ -176,7 +184,7 @@ def test_the_readme_has_every_page() -> None:
 
 
 def test_the_readme_has_every_kind_of_source() -> None:
-    kinds = keyword_values("app", "source_kind")
+    kinds = keyword_values("app", "source_kind") | connected_kinds()
     assert {"file", "push", "sample"} <= kinds
     assert kinds <= code_words("README.md")
 
@@ -193,6 +201,12 @@ def test_every_dependency_has_a_reason() -> None:
     assert requirement_names(project["dependencies"]) == reasons - {"package"}
     for name in requirement_names(project["optional-dependencies"]["dev"]):
         assert re.search(rf"\b{re.escape(name)}\b", section), name
+
+
+def test_the_layers_are_those_that_are_enforced() -> None:
+    contracts = tomllib.loads(text("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert " > ".join(layers) in text("CONTRIBUTING.md").splitlines()
 
 
 def test_every_decision_has_its_five_lines() -> None:

@@ -163,8 +163,8 @@ def _findings(
 
 def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding | None:
     """A knot as a finding about the pattern most of its tickets are in now."""
-    found = Knot(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-                 | {"at": datetime.fromisoformat(values["at"])})  # fmt: skip
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    found = Knot(**plain | {"at": datetime.fromisoformat(plain["at"])})
     homes = [home for t in found.ticket_ids if (home := held.grouping.pattern_of(t)) is not None]
     if not homes:
         return None

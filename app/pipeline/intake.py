@@ -33,13 +33,16 @@ def accept(
     *,
     source_kind: str,
     backfill: bool = False,
+    live_from: datetime | None = None,
     checkpoint: Checkpoint | None = None,
     deleted: Sequence[str] = (),
+    notes: Sequence[str] = (),
     at: datetime | None = None,
 ) -> dict[str, dict[str, str]]:
     """Store tickets and how far their source was read, together; say of each external id what became of it.
 
     Cleaning happens before the transaction; a ticket whose raw content is known is not cleaned again.
+    History, which raises nothing, is all (`backfill`) or what was created before `live_from`.
     """
     at = at or runtime.now()
     key, keep_names = runtime.key, runtime.settings.keep_account_names
@@ -53,12 +56,13 @@ def accept(
         if before is not None and before.content_hash == hashes[raw.external_id]:
             outcome[raw.external_id] = {"status": "duplicate", "id": before.id}
         else:
-            fresh.append(normalise.tidied(raw, key=key, keep_account_names=keep_names, backfill=backfill))
+            is_old = backfill or (live_from is not None and raw.created_at < live_from)
+            fresh.append(normalise.tidied(raw, key=key, keep_account_names=keep_names, backfill=is_old))
     with runtime.store.write() as session:
         for name in sorted({r.source for r in raws} | ({checkpoint.source} if checkpoint else set())):
             sources.register(session, Source(name, source_kind))
             newest = max((r.created_at for r in raws if r.source == name), default=None)
-            sources.received(session, name, at=at, newest_at=newest)
+            sources.received(session, name, at=at, newest_at=newest, notes=notes)
         done = tickets.save(session, _without_boilerplate(session, fresh, stored), seen_at=at)
         if checkpoint is not None:
             tickets.delete(session, checkpoint.source, deleted, at=at)

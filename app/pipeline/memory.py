@@ -6,6 +6,7 @@ so a process killed anywhere goes on exactly where the last commit stood.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from app.detectors.book import Book
 from app.detectors.calendar import BusinessClock
 from app.detectors.grouping.engine import Grouping, Snapshot
 from app.detectors.grouping.locks import Edit, EditKind
-from app.detectors.grouping.state import Item, Member, Parameters, PatternRow
+from app.detectors.grouping.state import Anchor, Item, Member, Parameters, PatternRow
 from app.detectors.knot import Doc, Neighbourhood
 from app.detectors.knot import Settings as ScanSettings
 from app.detectors.label import Background
@@ -129,14 +130,19 @@ def _row(s: Sums) -> PatternRow:
         id=s.id, founded_at=s.founded_at, last_at=s.last_at, count=s.vector_count, vector_sum=s.vector_sum,
         signatures=s.signature_counts, generic=frozenset(s.generic_keys), touched=s.touched,
         split_from=s.split_from, merged_into=s.merged_into, dissolved=s.dissolved,
+        anchors=tuple(Anchor(a["edit"], b64decode(a["vector_sum"]), a["count"]) for a in s.anchors),
     )  # fmt: skip
 
 
 def sums(row: PatternRow) -> Sums:
     """An engine's pattern as it is stored."""
+    anchors = tuple(
+        {"edit": a.edit, "vector_sum": b64encode(a.vector_sum).decode(), "count": a.count}
+        for a in row.anchors
+    )
     return Sums(
         row.id, row.founded_at, row.last_at, row.count, row.vector_sum, dict(row.signatures),
-        tuple(sorted(row.generic)), row.touched, row.split_from, row.merged_into, row.dissolved,
+        tuple(sorted(row.generic)), anchors, row.touched, row.split_from, row.merged_into, row.dissolved,
     )  # fmt: skip
 
 

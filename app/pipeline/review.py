@@ -110,9 +110,9 @@ def edit(
         held = memory.of(runtime)
         with runtime.store.read() as session:
             ids = [_living(session, id_).id for id_ in patterns_ if id_]
-            _recall(runtime, session, held, tickets_)
-        asked = Edit(id=sortable_id("edt", at, *identity), kind=kind, at=at, actor=actor,
-                     patterns=tuple(ids), tickets=tuple(tickets_), undoes=undoes)  # fmt: skip
+            asked = Edit(id=sortable_id("edt", at, *identity), kind=kind, at=at, actor=actor,
+                         patterns=tuple(ids), tickets=tuple(tickets_), undoes=undoes)  # fmt: skip
+            _recall(runtime, session, held, held.grouping.needs(asked))
         try:
             done, revisions = held.grouping.edit(asked)
             with runtime.store.write() as session:

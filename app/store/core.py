@@ -13,24 +13,26 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlmodel import Session, create_engine
 
 from app.errors import ForeshockError, Invalid, TryLater
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+WRITERS = 0x466F7265  # the number of the advisory lock all writers of one PostgreSQL database take
 
 
 class Store:
     """The SQL database, SQLite or PostgreSQL: the truth every other state is derived from.
 
-    A `write()` is short, is BEGIN IMMEDIATE on SQLite (so that it never fails half-way for a lock)
-    and refuses to nest. Database faults leave it as TryLater with a sentence an operator can act on.
+    A `write()` is short, is the only one of its moment (BEGIN IMMEDIATE on SQLite, an advisory lock on
+    PostgreSQL), so that what it read still holds when it writes, and refuses to nest. Database faults
+    leave it as TryLater with a sentence an operator can act on.
     """
 
     def __init__(self, url: str, *, busy_timeout_s: float = 10.0, durable: bool = True) -> None:
-        self.url = url
+        self.url, self.busy_timeout_s = url, busy_timeout_s
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"pool_pre_ping": True}
         if self.is_sqlite:
@@ -56,15 +58,23 @@ class Store:
         self._writing.open = True
         try:
             with _plain_errors(self.url), Session(self.engine) as session:
-                session.connection(execution_options={"foreshock_write": True})
+                self._lock(session.connection(execution_options={"foreshock_write": True}))
                 yield session
                 session.commit()
         finally:
             self._writing.open = False
 
+    def _lock(self, connection: Connection) -> None:
+        """Wait until no other write is open; SQLite's BEGIN IMMEDIATE did that already."""
+        if not self.is_sqlite:
+            connection.execute(text(f"SET LOCAL lock_timeout = {int(1000 * self.busy_timeout_s)}"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITERS})"))
+
     def migrate(self) -> None:
-        """Bring the schema to this version; harmless when it already is."""
-        with _plain_errors(self.url), self.engine.connect() as connection:
+        """Bring the schema to this version; harmless when it already is, and when two do it at once."""
+        with _plain_errors(self.url), self.engine.connect() as plain:
+            connection = plain.execution_options(foreshock_write=True)
+            self._lock(connection)
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
@@ -115,7 +125,9 @@ def _plain_errors(url: str) -> Iterator[None]:
 
 def _explain(error: DBAPIError, url: str) -> ForeshockError | None:
     cause = str(error.orig)
-    if "locked" in cause or "busy" in cause:
+    if "NUL (0x00)" in cause:
+        return Invalid("text must not hold the character NUL (U+0000): leave it out")
+    if "locked" in cause or "busy" in cause or "lock timeout" in cause:
         return TryLater("the database is locked by another process; nothing was written", after_s=5)
     if "disk is full" in cause or "No space left" in cause or "disk I/O error" in cause:
         return TryLater("the disk that holds the database is full; free some space, nothing was written")

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from app.domain import Alert, Tier, Topic
 from app.errors import NotFound
 from app.store.paging import Slice, page
-from app.store.records import record, table
+from app.store.records import record, says, table
 from app.store.tables import AlertRow, EventRow, PatternRow, SightingRow, TicketRow, TopicRow, VectorRow
 from app.store.tickets import chunks
 
@@ -50,9 +50,8 @@ def _tab(name: str, at: datetime) -> ColumnElement[bool]:
 
 def _filter(name: str, value: str) -> ColumnElement[bool]:
     if name == "text":
-        like = f"%{value}%"
-        named = select(_P.id).where(or_(_P.name.ilike(like), _P.signature.ilike(like)))
-        return or_(_T.label.ilike(like), _A.sentence.ilike(like), _A.pattern_id.in_(named))
+        named = select(_P.id).where(or_(says(_P.name, value), says(_P.signature, value)))
+        return or_(says(_T.label, value), says(_A.sentence, value), _A.pattern_id.in_(named))
     if name == "product":
         told = select(_E.id).where(
             _E.subject == _A.id, _E.type.in_(OPENED), _E.data["product"].as_string() == value

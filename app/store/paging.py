@@ -39,8 +39,10 @@ def _encode(at: datetime, id_: str, filters: Mapping[str, Any]) -> str:
 def _decode(cursor: str, filters: Mapping[str, Any]) -> tuple[datetime, str]:
     try:
         at, id_, made_for = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        moment = datetime.fromisoformat(at)
-    except (ValueError, TypeError, binascii.Error) as error:
+        moment = datetime.fromisoformat(at).astimezone(UTC)
+        if not isinstance(id_, str):
+            raise TypeError("the id is no text")
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
         raise Invalid("the cursor is damaged: use next_cursor exactly as given", pointer="cursor") from error
     if made_for != _fingerprint(filters):
         raise Invalid("the cursor belongs to another filter: start again without it", pointer="cursor")

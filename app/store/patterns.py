@@ -14,7 +14,7 @@ from app.domain import Pattern, PatternState, Placement
 from app.errors import NotFound
 from app.store import tickets
 from app.store.paging import Slice, page
-from app.store.records import columns, record, table
+from app.store.records import columns, record, says, table
 from app.store.tables import AlertRow, EditRow, PatternRow, PlacementRow, TicketRow
 
 _P, _L, _E, _A, _T = (table(r).c for r in (PatternRow, PlacementRow, EditRow, AlertRow, TicketRow))
@@ -47,6 +47,7 @@ class Sums:
     vector_sum: bytes
     signature_counts: dict[str, int]
     generic_keys: tuple[str, ...]
+    anchors: tuple[dict[str, Any], ...]
     touched: bool
     split_from: str | None
     merged_into: str | None
@@ -54,7 +55,7 @@ class Sums:
 
 
 def create(session: Session, pattern: Pattern, *, muted: bool = False) -> None:
-    session.add(PatternRow(**columns(pattern), muted=muted, signature_counts={}, generic_keys=[]))
+    session.add(PatternRow(**columns(pattern), muted=muted, signature_counts={}, generic_keys=[], anchors=[]))
     session.flush()
 
 
@@ -143,8 +144,7 @@ def _condition(name: str, value: str) -> Any:
     if name == "min_customers":
         return _P.customers >= int(value)
     if name == "text":
-        like = f"%{value}%"
-        return or_(_P.name.ilike(like), _P.signature.ilike(like))
+        return or_(says(_P.name, value), says(_P.signature, value))
     if name == "product":
         return _P.id.in_(select(_T.pattern_id).where(_T.attributes["product"].as_string() == value))
     return _P[name] == value
@@ -158,7 +158,15 @@ def sums(session: Session) -> list[Sums]:
 
 def save_sums(session: Session, every: Sequence[Sums]) -> None:
     """Write the engine's sums of patterns that are already there."""
-    own = ("vector_count", "vector_sum", "signature_counts", "generic_keys", "touched", "dissolved")
+    own = (
+        "vector_count",
+        "vector_sum",
+        "signature_counts",
+        "generic_keys",
+        "anchors",
+        "touched",
+        "dissolved",
+    )
     for one in every:
         values = columns(one)
         session.execute(update(PatternRow).where(_P.id == one.id).values({n: values[n] for n in own}))

@@ -52,6 +52,11 @@ def table(row: type[SQLModel]) -> Table:
     return found
 
 
+def says(column: Any, words: str) -> Any:
+    """Whether a text column holds these words as typed, in any case: % and _ are characters like others."""
+    return column.icontains(words, autoescape=True)
+
+
 def insert_ignoring(session: Session, row: type[SQLModel], values: list[dict[str, Any]]) -> None:
     """Insert the rows whose key is not there yet; one statement for all."""
     if values:

@@ -38,7 +38,9 @@ def register(session: Session, source: Source) -> None:
     if row is None:
         row = SourceRow(name=source.name, kind=source.kind, options={}, paused=source.paused, notes=[])
         session.add(row)
-    row.kind, row.options = source.kind, dict(source.options)
+    row.kind = source.kind
+    if source.options:
+        row.options = dict(source.options)
     session.flush()
 
 

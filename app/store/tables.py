@@ -163,6 +163,7 @@ class PatternRow(SQLModel, table=True):
     vector_sum: bytes = Field(default=b"", sa_column=Column(BYTES, nullable=False))
     signature_counts: dict[str, int] = _json()
     generic_keys: list[str] = _json()
+    anchors: list[dict[str, Any]] = _json()  # what the sides of hand-made merges were like
     named_tickets: int = 0  # members when the engine last named it
     owner: str = ""
     version: int = 1

@@ -15,7 +15,7 @@ from sqlmodel import Session
 from app.domain import Status, Ticket, TicketDraft, sortable_id
 from app.errors import NotFound
 from app.store.paging import Slice, page
-from app.store.records import columns, record, table
+from app.store.records import columns, record, says, table
 from app.store.tables import TicketRow, VectorRow
 
 _T, _V = table(TicketRow).c, table(VectorRow).c
@@ -198,8 +198,7 @@ def search(
 
 def _condition(name: str, value: str) -> Any:
     if name == "text":
-        like = f"%{value}%"
-        return or_(_T.subject.ilike(like), _T.body.ilike(like))
+        return or_(says(_T.subject, value), says(_T.body, value))
     if name in ("source", "status"):
         return _T[name] == value
     if name == "pattern":
@@ -228,6 +227,12 @@ def counts_by_pattern(session: Session, pattern_id: str) -> tuple[int, int, date
 
 def total(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(TicketRow)) or 0
+
+
+def external_ids(session: Session, source: str) -> list[str]:
+    """Of every ticket of a source that is stored and not deleted."""
+    query = select(_T.external_id).where(_T.source == source, _T.status != Status.DELETED.value)
+    return list(session.scalars(query))
 
 
 def newest(session: Session) -> datetime | None:

@@ -199,7 +199,9 @@ def settle(
 
 def disable(session: Session, id_: str, reason: str) -> None:
     """Send nothing more to an endpoint; what it is owed stays, to be replayed when it is enabled again."""
-    row = _row(session, id_)
+    row = session.get(SubscriptionRow, id_)
+    if row is None:
+        return  # it was removed while it was sent to
     row.active, row.disabled_reason = False, reason
     session.execute(
         update(DeliveryRow)

@@ -75,6 +75,7 @@ class Traffic:
         self._seq = 0  # every sighting of a held topic up to this one is in the book
         self._day = -1
         self._desk: Desk | None = None
+        self._courses: dict[tuple[str, int], tuple[float, Course]] = {}  # of broad topics
 
     def desk(self, session: Session) -> Desk | None:
         """The desk's traffic up to now, at most KEPT old; None before the first ticket."""
@@ -97,11 +98,21 @@ class Traffic:
         if desk is None or not wanted:
             return {}
         now = self._runtime.now()
-        series = self._series(session, wanted)
+        found = {t.id: c for t in wanted if (c := self._drawn(t, days, desk)) is not None}
+        series = self._series(session, [t for t in wanted if t.id not in found])
+        if not series:
+            return found
         mean, low, high = _expected(series, desk, now, days)
-        return {
-            one.topic.id: _course(one, desk, now, mean[i], low[i], high[i]) for i, one in enumerate(series)
-        }
+        for i, one in enumerate(series):
+            found[one.topic.id] = _course(one, desk, now, mean[i], low[i], high[i])
+            if one.topic.kind in BROAD:
+                self._courses[one.topic.id, days] = (desk.until, found[one.topic.id])
+        return found
+
+    def _drawn(self, topic: Topic, days: int, desk: Desk) -> Course | None:
+        """A broad topic's course, when it was computed from this very desk."""
+        until, course = self._courses.get((topic.id, days), (0.0, None))
+        return course if until == desk.until else None
 
     def series(self, session: Session, topic: Topic) -> Series:
         """The topic's sightings up to now."""

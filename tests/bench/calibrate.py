@@ -81,9 +81,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         np.maximum((np.stack(scan, axis=2) + change).max(2), slow + calibration.BURN_PENALTY - burn)
         for *scan, slow in zip(*windows, burns, strict=True)
     ]
-    scale = tuple(
-        (round(Scores(best).threshold(rate), 2), round(3.0 - float(np.log10(rate)), 2)) for rate in RATES
-    )
+    scale = _line([Scores(best).threshold(rate) for rate in RATES])
     lines = [f"WINDOW_PENALTY = {off}", f"BURN_PENALTY = {burn}", f"SCALE = {scale}"]
     print("\n".join(lines))
     if options.write:
@@ -94,6 +92,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def _shift(old: float, scores: Scores) -> float:
     """The penalty that puts the threshold for AIM at 3 - log10(AIM), the strength it stands for."""
     return round(old + scores.threshold(AIM) - (3.0 - float(np.log10(AIM))), 2)
+
+
+def _line(thresholds: list[float]) -> tuple[tuple[float, float], ...]:
+    """The straight line through (threshold, strength) at RATES, weighed by how many episodes each rests on.
+
+    Tails are log-linear as far as they can be seen; a table would follow the noise of the rarest.
+    """
+    strengths = 3.0 - np.log10(RATES)
+    slope, base = np.polyfit(strengths, thresholds, 1, w=np.sqrt(RATES))
+    return tuple((round(float(base + slope * s), 2), round(float(s), 2)) for s in strengths[[0, -1]])
 
 
 def _write(lines: list[str]) -> None:

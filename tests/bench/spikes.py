@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _desks(module: Any, options: argparse.Namespace) -> dict[str, Any]:
-    size = {} if options.topics is None else {"S": options.topics}
+    size = {} if options.topics is None else _sized(module.CFG, options.topics)
     streams, strengths, cost = [], [], []
     for seed in options.seeds:
         stream = module.simulate(seed, **size)
@@ -74,6 +74,12 @@ def _desks(module: Any, options: argparse.Namespace) -> dict[str, Any]:
         "stated_to_real": stated,
         "us_per_series": round(float(np.mean(cost)), 2),
     }
+
+
+def _sized(usual: dict[str, Any], topics: int) -> dict[str, int]:
+    """A desk of another size, with issues and floods in proportion."""
+    counts = ("births", "spike", "novel", "recurrence", "release", "slowburn", "floods")
+    return {"S": topics} | {name: max(3, round(usual[name] * topics / usual["S"])) for name in counts}
 
 
 Case = tuple[Any, NDArray[np.float32], NDArray[np.bool_]]

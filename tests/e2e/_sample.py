@@ -61,7 +61,7 @@ class _Take(BaseHTTPRequestHandler):
         self.send_response(204)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the library
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing on the terminal of a test."""
 
 

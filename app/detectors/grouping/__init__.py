@@ -1,8 +1,8 @@
 """Which tickets are one problem: patterns whose identity lasts.
 
 Tried on Banking77, CLINC150 and DSTC11 streams and left out, because they did not measure better at
-equal purity: blending the mean with the nearest members of a pattern (same trade-off as a lower `join`,
-three times the work); founding at a lower threshold with more tickets (no issue was found earlier);
+equal purity: blending the mean with the nearest members of a pattern (same trade-off as a
+lower `join`); founding at a lower threshold with more tickets (no issue was found earlier);
 whitening by the patterns' own scatter and hubness correction (lost 1 to 8 points of F in batch); a lower
 `join` with stricter merging (takes in 6 points more of an emerging issue, but older look-alikes then
 swallow it before it has a pattern of its own). Smoothing vectors by their neighbours gained 7 points of

@@ -188,6 +188,7 @@ def upgrade() -> None:
         sa.Column("vector_sum", sa.LargeBinary(), nullable=False),
         sa.Column("signature_counts", sa.JSON(), nullable=False),
         sa.Column("generic_keys", sa.JSON(), nullable=False),
+        sa.Column("anchors", sa.JSON(), nullable=False),
         sa.Column("named_tickets", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

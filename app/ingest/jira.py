@@ -1,0 +1,391 @@
+"""Jira Service Management (Cloud, REST v3): the enhanced search, rolled forward minute by minute."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from app.domain import Checkpoint, RawTicket, Status
+from app.errors import Invalid, TryLater
+from app.ingest.adf import to_text
+from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Forbidden, Gone, Lane, Quota, Refused
+from app.ingest.oauth import StaticToken
+from app.ingest.source import (
+    Checkup,
+    Column,
+    Details,
+    Line,
+    Options,
+    Outside,
+    Record,
+    State,
+    attributes,
+    begin,
+    finish,
+    instant,
+    iso,
+    mapped,
+    opened,
+    outcomes,
+    page,
+    required,
+    share_of,
+    text,
+    vanished,
+)
+from app.ingest.window import advance, floor, must_follow
+from app.ports import Page
+
+SEARCH = "/rest/api/3/search/jql"
+MINUTE = timedelta(minutes=1)  # the grain of JQL comparisons on `updated`
+FIELDS = (
+    "summary", "description", "status", "priority", "issuetype", "project", "labels", "components",
+    "versions", "fixVersions", "resolution", "resolutiondate", "statuscategorychangedate", "created",
+    "updated", "reporter",
+    "assignee", "issuelinks",
+)  # fmt: skip
+CATEGORIES = {"new": Status.NEW, "indeterminate": Status.OPEN, "done": Status.SOLVED}
+PRIORITIES = {"highest": "urgent", "high": "high", "medium": "normal", "low": "low", "lowest": "low"}
+ORIGIN = "com.atlassian.servicedesk:vp-origin"
+ORGANIZATIONS = "com.atlassian.servicedesk:sd-customer-organizations"
+FEEDBACK = "com.atlassian.servicedesk:sd-request-feedback"
+ARTICLE = re.compile(
+    r"https?://[^\s)\"'<>]+/(?:wiki/spaces/[^\s)\"'<>]+|servicedesk/[^\s)\"'<>]*article/\d+)"
+)
+CONFIRMATIONS = 500  # missing issues asked for one by one in each nightly listing
+
+
+@dataclass(frozen=True, kw_only=True)
+class JiraOptions(Options):
+    """`site` is shown in links; a scoped token needs base_url https://api.atlassian.com/ex/jira/{cloudId}."""
+
+    projects: tuple[str, ...]
+    email: str = ""
+    api_token: str = ""  # name of the secret
+    access_token: str = ""  # name of the secret, for a service account's bearer token
+    site: str = ""
+    lookback_s: float = 900
+    sweep_every_s: float = 21_600
+    sweep_back_s: float = 86_400
+    list_every_s: float = 86_400  # how often all ids are listed, to find deleted issues
+    list_size: int = 5000
+
+
+class Jira:
+    """The chosen projects of one site."""
+
+    def __init__(self, name: str, options: JiraOptions, outside: Outside) -> None:
+        self.name, self.options = name, options
+        for project in options.projects:
+            if not re.fullmatch(r"[\w ]+", project):
+                raise Invalid(
+                    f"source {name}: option projects: {project!r} is not a project key", pointer="projects"
+                )
+        self._known = outside.known
+        self._fields: Mapping[str, str] | None = None  # custom field ids by schema
+        self.api = Api(
+            name,
+            base_url=options.base_url,
+            auth=_auth(options, outside),
+            outside=outside,
+            timeout_s=options.timeout_s,
+            lanes={"main": Lane(options.calls_per_minute), "details": Lane(options.detail_calls_per_minute)},
+            meter=_meter,
+        )
+
+    def pull(self, after: Checkpoint) -> Page:
+        state = opened(after)
+        if state.get("listing"):
+            return self._list(after, state)
+        position = state.get("pass")
+        if position is None:
+            me = self._sign_in()
+            position = begin(state, self.options, me.at or self.api.clock)
+            since = floor(required(position["since"], "bound"), MINUTE)
+            position |= {"since": iso(since), "begun": iso(me.at) if me.at else None}
+        try:
+            body = self._search(position["since"], position.get("token"), self._wanted())
+        except Refused:
+            if position.get("token") is None:
+                raise
+            position = {
+                key: value for key, value in position.items() if key not in ("token", "round", "before")
+            }
+            return page(
+                after, state | {"pass": position}, more=True
+            )  # the token expired: the window starts over
+        return self._taken(after, state, position, body)
+
+    def fetch(self, ids: Sequence[str]) -> Page:
+        tickets: list[RawTicket] = []
+        deleted: list[str] = []
+        for ticket_id in ids:
+            try:
+                row = self.api.get(f"/rest/api/3/issue/{ticket_id}", fields=",".join(self._wanted())).body
+            except Gone:
+                deleted.append(ticket_id)
+            else:
+                tickets.append(self._ticket(row))
+        return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
+
+    def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
+        found = []
+        for ticket_id in ids:
+            try:
+                row = self.api.get(
+                    f"/rest/api/3/issue/{ticket_id}", "details", fields=",".join([*self._wanted(), "comment"])
+                ).body
+                found.append(self._details(row, self._comments(row)))
+            except Gone:
+                continue
+        return tuple(found)
+
+    def check(self) -> Checkup:
+        me = self._sign_in().record
+        lines = [
+            Line(True, f"signed in; this account's time zone is {text(me.get('timeZone')) or 'unknown'}")
+        ]
+        body = self._search(iso(self.options.start_at), None, self._wanted(), size=5)
+        tickets = tuple(self._ticket(row) for row in body.get("issues") or ())
+        lines.append(Line(bool(tickets), f"the search answers with {len(tickets)} issues"))
+        if not tickets:
+            lines.append(
+                Line(False, "no issue is visible: check the option projects and Browse Projects permission")
+            )
+        return Checkup((*lines, *self.api.clock_lines()), tickets)
+
+    def inspect(self) -> tuple[Column, ...]:
+        return tuple(
+            Column(
+                f"fields.{field['id']}",
+                text(field.get("name")),
+                text((field.get("schema") or {}).get("type")),
+            )
+            for field in self.api.get("/rest/api/3/field").listed()
+        )
+
+    def close(self) -> None:
+        self.api.close()
+
+    def _sign_in(self) -> Answer:
+        """Who we are; search alone would answer an unknown caller with an empty list."""
+        answer = self.api.get("/rest/api/3/myself")
+        if not answer.record.get("accountId"):
+            raise AuthFailed(f"{self.name}: {self.api.host} treats this token as anonymous; renew the secret")
+        return answer
+
+    def _search(
+        self, since: str, token: str | None, fields: Sequence[str], *, size: int | None = None
+    ) -> Record:
+        """One page of issues changed since a whole minute, oldest change first."""
+        milliseconds = int(required(since, "bound").timestamp()) * 1000
+        projects = ", ".join(f'"{project}"' for project in self.options.projects)
+        body: State = {
+            "jql": f"project in ({projects}) AND updated >= {milliseconds} ORDER BY updated ASC",
+            "maxResults": size or self.options.page_size,
+            "fields": list(fields),
+        }
+        answer = self.api.post(SEARCH, body | ({"nextPageToken": token} if token else {}))
+        answer.listed("issues")
+        if token and answer.record.get("nextPageToken") == token:
+            raise CursorStuck(f"{self.name}: the search repeats one page; nothing was lost", after_s=900)
+        return answer.record
+
+    def _taken(self, after: Checkpoint, state: State, position: State, body: Record) -> Page:
+        """The page, and where the window goes next; at its end perhaps the nightly listing."""
+        rows = body.get("issues") or ()
+        tickets = [self._ticket(row) for row in rows]
+        keys = [
+            (required(ticket.updated_at and iso(ticket.updated_at), "updated"), ticket.external_id)
+            for ticket in tickets
+        ]
+        must_follow(self.name, keys, required(position["since"], "bound"))
+        following = advance(position, keys, following=_following(body), tick=MINUTE)
+        if following is not None:
+            return page(after, state | {"pass": following}, more=True, tickets=tickets)
+        begun = position.get("begun") or state.get("watermark") or position["since"]
+        done = {"listed_at": begun, "suspects": []} | _kept(state) | finish(state, position, begun=begun)
+        listed = required(done["listed_at"], "listed_at")
+        due = (required(begun, "begun") - listed).total_seconds() >= self.options.list_every_s
+        return page(after, done | ({"listing": begun} if due else {}), more=due, tickets=tickets)
+
+    def _list(self, after: Checkpoint, state: State) -> Page:
+        """List all ids; an issue missing twice running and not found by itself is deleted."""
+        twice, once, warning = vanished(self._known(), self._all_ids(), state["suspects"])
+        deleted = [ticket_id for ticket_id in twice[:CONFIRMATIONS] if self._is_gone(ticket_id)]
+        kept = {key: value for key, value in state.items() if key != "listing"}
+        state = kept | {"listed_at": state["listing"], "suspects": once + twice[CONFIRMATIONS:]}
+        return page(after, state, more=False, deleted=deleted, notes=[warning] if warning else [])
+
+    def _all_ids(self) -> frozenset[str]:
+        listed: set[str] = set()
+        token: str | None = None
+        while True:
+            try:
+                body = self._search(iso(self.options.start_at), token, ["id"], size=self.options.list_size)
+            except Refused as error:
+                if token is None:
+                    raise
+                raise TryLater(
+                    f"{self.name}: the list of ids expired while it was read; it starts over"
+                ) from error
+            listed.update(text(row["id"]) for row in body.get("issues") or ())
+            token = _following(body)
+            if token is None:
+                return frozenset(listed)
+
+    def _is_gone(self, ticket_id: str) -> bool:
+        try:
+            self.api.get(f"/rest/api/3/issue/{ticket_id}", fields="id")
+        except Gone:
+            return True
+        return False
+
+    def _wanted(self) -> list[str]:
+        """The standard fields, the service desk's own, and those of the field map."""
+        custom = self._service_desk_fields().values()
+        named = [path.split(".")[1] for path in self.options.field_map.values() if path.startswith("fields.")]
+        return list(dict.fromkeys([*FIELDS, *custom, *named]))
+
+    def _service_desk_fields(self) -> Mapping[str, str]:
+        """Ids of the service desk's custom fields: they differ from site to site."""
+        if self._fields is None:
+            try:
+                found = self.api.get("/rest/api/3/field").listed()
+            except (Forbidden, Refused):
+                found = ()
+            schemas = {text((field.get("schema") or {}).get("custom")): text(field["id"]) for field in found}
+            self._fields = {
+                name: schemas[name] for name in (ORIGIN, ORGANIZATIONS, FEEDBACK) if name in schemas
+            }
+        return self._fields
+
+    def _ticket(self, row: Record) -> RawTicket:
+        fields: Record = row.get("fields") or {}
+        custom = mapped(row, self.options.field_map)
+        special = {name: fields.get(field) for name, field in self._service_desk_fields().items()}
+        status = fields.get("status") or {}
+        organizations = special.get(ORGANIZATIONS) or []
+        category = text((status.get("statusCategory") or {}).get("key"))
+        chosen = Status(
+            self.options.status_map.get(text(status.get("name")), CATEGORIES.get(category, Status.OPEN))
+        )
+        priority = text((fields.get("priority") or {}).get("name"))
+        rating = (
+            (special.get(FEEDBACK) or {}).get("rating") if isinstance(special.get(FEEDBACK), dict) else None
+        )
+        resolved_at = instant(fields.get("resolutiondate"))
+        if resolved_at is None and chosen.is_done:
+            resolved_at = instant(fields.get("statuscategorychangedate"))
+        extra: dict[str, Any] = {
+            "satisfaction": share_of(text(rating)),
+            "duplicate_of": _linked(fields, "duplicate"),
+            "problem": _linked(fields, "problem"),
+        } | outcomes(custom)
+        return RawTicket(
+            source=self.name,
+            external_id=text(row["id"]),
+            created_at=required(fields.get("created") or fields.get("updated"), "created"),
+            updated_at=required(fields.get("updated"), "updated"),
+            subject=text(fields.get("summary")),
+            body=to_text(fields.get("description")),
+            url=f"{(self.options.site or self.options.base_url).rstrip('/')}/browse/{text(row.get('key'))}",
+            requester=text((fields.get("reporter") or {}).get("accountId")),
+            account=text(organizations[0].get("id")) if organizations else "",
+            account_name=text(organizations[0].get("name")) if organizations else "",
+            attributes=attributes(
+                custom,
+                priority=PRIORITIES.get(priority.lower(), priority),
+                product=(fields.get("project") or {}).get("key"),
+                version=fields.get("versions"),
+                component=fields.get("components"),
+                agent=(fields.get("assignee") or {}).get("accountId"),
+                fix_version=fields.get("fixVersions"),
+                request_type=((special.get(ORIGIN) or {}).get("requestType") or {}).get("name"),
+            ),
+            tags=tuple(text(label) for label in fields.get("labels") or ()),
+            status=chosen,
+            resolved_at=resolved_at,
+            **extra,
+        )
+
+    def _comments(self, row: Record) -> list[Record]:
+        """All comments, oldest first; the issue itself may embed only some."""
+        embedded = (row.get("fields") or {}).get("comment") or {}
+        found = list(embedded.get("comments") or ())
+        while len(found) < int(embedded.get("total") or 0):
+            more = self.api.get(
+                f"/rest/api/3/issue/{row['id']}/comment",
+                "details",
+                startAt=len(found),
+                maxResults=100,
+                orderBy="created",
+            ).record.get("comments")
+            if not more:
+                break
+            found += more
+        return found
+
+    def _details(self, row: Record, comments: Sequence[Record]) -> Details:
+        ticket = self._ticket(row)
+        answers = [
+            to_text(comment.get("body"))
+            for comment in comments
+            if comment.get("jsdPublic") is not False
+            and not _is_customer(comment.get("author") or {}, ticket.requester)
+            and (
+                not ticket.resolved_at
+                or (instant(comment.get("created")) or ticket.resolved_at) <= ticket.resolved_at
+            )
+        ]
+        name = text(((row.get("fields") or {}).get("resolution") or {}).get("name"))
+        resolution = (
+            "\n".join(filter(None, (name, answers[-1] if answers else ""))) if ticket.status.is_done else ""
+        )
+        links = dict.fromkeys(link for answer in answers for link in ARTICLE.findall(answer))
+        return Details(external_id=ticket.external_id, resolution=resolution, articles=tuple(links))
+
+
+def _auth(options: JiraOptions, outside: Outside) -> httpx.Auth:
+    if options.access_token:
+        return StaticToken(outside.secret(options.access_token))
+    return httpx.BasicAuth(options.email, outside.secret(options.api_token))
+
+
+def _meter(headers: httpx.Headers) -> Quota | None:
+    left, total = headers.get("X-RateLimit-Remaining", ""), headers.get("X-RateLimit-Limit", "")
+    return Quota(int(left), int(total), 10.0) if left.isdigit() and total.isdigit() else None
+
+
+def _following(body: Record) -> str | None:
+    token = text(body.get("nextPageToken"))
+    return token if token and body.get("isLast") is not True else None
+
+
+def _kept(state: State) -> State:
+    """What a finished pass leaves as it is."""
+    return {key: state[key] for key in ("listed_at", "suspects") if key in state}
+
+
+def _is_customer(author: Record, reporter: str) -> bool:
+    return author.get("accountType") == "customer" or text(author.get("accountId")) == reporter
+
+
+def _linked(fields: Record, word: str) -> str:
+    """The issue this one points to by a link type whose name holds `word`."""
+    for link in fields.get("issuelinks") or ():
+        kind = link.get("type") or {}
+        said = f"{text(kind.get('name'))} {text(kind.get('inward')) if word == 'problem' else ''}".lower()
+        target = (
+            link.get("outwardIssue")
+            if word == "duplicate"
+            else link.get("inwardIssue") or link.get("outwardIssue")
+        )
+        if target and (word in said or (word == "problem" and "is caused by" in said)):
+            return text(target.get("id"))
+    return ""

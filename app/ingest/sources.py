@@ -1,0 +1,59 @@
+"""The registry: every kind of source, and how one is made from its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain import Source
+from app.errors import ForeshockError, Invalid
+from app.ingest.freshdesk import Freshdesk, FreshdeskOptions
+from app.ingest.hubspot import HubSpot, HubSpotOptions
+from app.ingest.jira import Jira, JiraOptions
+from app.ingest.salesforce import Salesforce, SalesforceOptions
+from app.ingest.servicenow import ServiceNow, ServiceNowOptions
+from app.ingest.source import Checkup, Connector, Line, Options, Outside, read_options
+from app.ingest.warehouse import Warehouse, WarehouseOptions
+from app.ingest.zendesk import Zendesk, ZendeskOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One ticketing tool: what its options are and what reads it."""
+
+    title: str
+    options: type[Options]
+    make: Callable[[str, Any, Outside], Connector]
+
+
+SOURCES: Mapping[str, Kind] = {
+    "zendesk": Kind("Zendesk Support", ZendeskOptions, Zendesk),
+    "freshdesk": Kind("Freshdesk", FreshdeskOptions, Freshdesk),
+    "salesforce": Kind("Salesforce Service Cloud", SalesforceOptions, Salesforce),
+    "jira": Kind("Jira Service Management", JiraOptions, Jira),
+    "servicenow": Kind("ServiceNow", ServiceNowOptions, ServiceNow),
+    "hubspot": Kind("HubSpot", HubSpotOptions, HubSpot),
+    "warehouse": Kind("SQL warehouse", WarehouseOptions, Warehouse),
+}
+
+
+def connect(source: Source, outside: Outside) -> Connector:
+    """The source made ready to be read; Invalid names the line of the configuration to change."""
+    kind = SOURCES.get(source.kind)
+    if kind is None:
+        raise Invalid(
+            f"source {source.name}: kind {source.kind!r} is not one of {', '.join(SOURCES)}",
+            pointer=f"sources.{source.name}.kind",
+        )
+    return kind.make(source.name, read_options(kind.options, source), outside)
+
+
+def examine(source: Source, outside: Outside) -> Checkup:
+    """Whether a source works, in words; what would be an error is a line. Nothing is stored."""
+    try:
+        with closing(connect(source, outside)) as connector:
+            return connector.check()
+    except ForeshockError as error:
+        return Checkup((Line(False, str(error)),))

@@ -1,0 +1,329 @@
+"""Zendesk Support: the cursor export, which orders by generated timestamp and never splits a second."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from app.domain import Checkpoint, RawTicket, Status
+from app.ingest.http import Api, CursorStuck, Forbidden, Gone, Lane, Quota, Refused, Verdict
+from app.ingest.oauth import ClientCredentials, OAuth
+from app.ingest.source import (
+    Checkup,
+    Column,
+    Details,
+    Line,
+    Options,
+    Outside,
+    Record,
+    attributes,
+    chunks,
+    instant,
+    mapped,
+    opened,
+    outcomes,
+    page,
+    required,
+    share_of,
+    text,
+)
+from app.ports import Page
+
+EXPORT = "/api/v2/incremental/tickets/cursor.json"
+STATUSES = {
+    "new": Status.NEW,
+    "open": Status.OPEN,
+    "pending": Status.PENDING,
+    "hold": Status.PENDING,
+    "solved": Status.SOLVED,
+    "closed": Status.CLOSED,
+    "deleted": Status.DELETED,
+}
+MACHINE_TAG = re.compile(r"(intent|intent_confidence|sentiment|language)__")
+ARTICLE = re.compile(r"https?://[^\s\"'<>]+/hc/[^\s\"'<>]*articles/\d+")
+MERGED = re.compile(r"merged into .*?#(\d+)", re.IGNORECASE | re.DOTALL)
+CHECK_PAGES = 4
+WITHHELD_S = 61  # the export refuses a start younger than a minute
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZendeskOptions(Options):
+    """OAuth (client id and secret) is the way; `email` with `api_token` works until 2027-04-30."""
+
+    client_id: str = ""
+    client_secret: str = ""  # name of the secret
+    email: str = ""
+    api_token: str = ""  # name of the secret
+    page_size: int = 1000
+    exports_per_minute: int = 10
+    calls_per_minute: int = 200
+
+
+class Zendesk:
+    """One Zendesk account."""
+
+    def __init__(self, name: str, options: ZendeskOptions, outside: Outside) -> None:
+        self.name, self.options = name, options
+        self._per_page = options.page_size
+        self._names: dict[str, Mapping[str, str]] = {}
+        self.api = Api(
+            name,
+            base_url=options.base_url,
+            auth=_auth(name, options, outside),
+            outside=outside,
+            timeout_s=options.timeout_s,
+            lanes={
+                "export": Lane(options.exports_per_minute),
+                "main": Lane(options.calls_per_minute),
+                "details": Lane(options.detail_calls_per_minute),
+            },
+            judge=_judge,
+            meter=_meter,
+        )
+
+    def pull(self, after: Checkpoint) -> Page:
+        state = opened(after)
+        body = self._export(state.get("cursor"))
+        cursor = text(body.get("after_cursor")) or state.get("cursor")
+        ended = body.get("end_of_stream") is True
+        if not ended and cursor == state.get("cursor"):
+            raise CursorStuck(f"{self.name}: the export repeats one page; nothing was lost", after_s=900)
+        tickets, deleted = self._tickets(body)
+        return page(after, state | {"cursor": cursor}, more=not ended, tickets=tickets, deleted=deleted)
+
+    def fetch(self, ids: Sequence[str]) -> Page:
+        tickets: list[RawTicket] = []
+        deleted: list[str] = []
+        for batch in chunks(ids, 100):
+            body = self.api.get(
+                "/api/v2/tickets/show_many.json", ids=",".join(batch), include="metric_sets,organizations"
+            ).body
+            alive, gone = self._tickets(body)
+            tickets += alive
+            deleted += gone
+        return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
+
+    def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
+        return tuple(found for ticket_id in ids if (found := self._details(ticket_id)))
+
+    def check(self) -> Checkup:
+        who = self.api.get("/api/v2/users/me.json").record.get("user") or {}
+        lines = [Line(True, f"signed in with role {text(who.get('role')) or 'unknown'}")]
+        tickets: tuple[RawTicket, ...] = ()
+        deleted = 0
+        cursor: str | None = None
+        try:
+            for _ in range(CHECK_PAGES):  # a page may be empty, or hold deleted tickets only
+                body = self._export(cursor, most=5)
+                found, gone = self._tickets(body)
+                tickets, deleted = tickets + found, deleted + len(gone)
+                cursor = text(body.get("after_cursor"))
+                if tickets or not cursor or body.get("end_of_stream"):
+                    break
+        except Forbidden:
+            lines.append(Line(False, "the export is for administrators: use an administrator's OAuth client"))
+        else:
+            lines.append(Line(True, f"the export answers: {len(tickets)} tickets, {deleted} deleted first"))
+        return Checkup((*lines, *self.api.clock_lines()), tickets[:5])
+
+    def inspect(self) -> tuple[Column, ...]:
+        fields = self.api.get("/api/v2/ticket_fields.json").record.get("ticket_fields") or []
+        return tuple(
+            Column(
+                f"custom_fields.{field['id']}" if field.get("removable", True) else text(field.get("type")),
+                text(field.get("title")),
+                text(field.get("type")),
+                tuple(text(choice.get("value")) for choice in field.get("custom_field_options") or ()),
+            )
+            for field in fields
+        )
+
+    def close(self) -> None:
+        self.api.close()
+
+    def _export(self, cursor: str | None, *, most: int | None = None) -> Record:
+        """One page of the export; a gateway timeout means the page was too big for the account."""
+        start = self._start()
+        while True:
+            try:
+                answer = self.api.get(
+                    EXPORT,
+                    "export",
+                    start_time=None if cursor else start,
+                    cursor=cursor,
+                    per_page=min(self._per_page, most or self._per_page),
+                    support_type_scope="all",
+                    include="metric_sets,organizations",
+                )
+            except Refused as error:
+                earlier = self._start()
+                if error.status_code == 504:
+                    self._per_page = max(1, self._per_page // 2)
+                elif error.code == "StartTimeTooRecent" and earlier < start:
+                    start = earlier
+                else:
+                    raise
+            else:
+                self._per_page = min(self.options.page_size, self._per_page + self.options.page_size // 20)
+                answer.listed("tickets")
+                return answer.record
+
+    def _start(self) -> int:
+        """Where the first page starts: `start_at`, or as late as the server allows."""
+        latest = self.api.clock - timedelta(seconds=WITHHELD_S)
+        return int(min(self.options.start_at, latest).timestamp())
+
+    def _tickets(self, body: Record) -> tuple[tuple[RawTicket, ...], tuple[str, ...]]:
+        """Tickets to keep and ids of deleted ones; a scrubbed ticket's text is dropped here."""
+        names = {org.get("id"): text(org.get("name")) for org in body.get("organizations") or ()}
+        metrics = {item.get("ticket_id"): item for item in body.get("metric_sets") or ()}
+        rows: dict[str, Record] = {text(row["id"]): row for row in body.get("tickets") or ()}
+        deleted = tuple(key for key, row in rows.items() if row.get("status") == "deleted")
+        alive = tuple(
+            self._ticket(row, names, row.get("metric_set") or metrics.get(row["id"]) or {})
+            for row in rows.values()
+            if row.get("status") != "deleted"
+        )
+        return alive, deleted
+
+    def _ticket(self, row: Record, names: Mapping[Any, str], metrics: Record) -> RawTicket:
+        ticket_id = text(row["id"])
+        custom = mapped(row, self.options.field_map)
+        tags = [text(tag) for tag in row.get("tags") or ()]
+        rating = text((row.get("satisfaction_rating") or {}).get("score"))
+        status = text(row.get("status"))
+        extra: dict[str, Any] = {
+            "satisfaction": share_of(rating),
+            "ai_handled": True if row.get("support_type") == "ai_agent" else None,
+            "problem": text(row.get("problem_id")),
+        } | outcomes(custom)
+        return RawTicket(
+            source=self.name,
+            external_id=ticket_id,
+            created_at=required(row.get("created_at") or row.get("updated_at"), "created_at"),
+            updated_at=_version(row),
+            subject=text(row.get("subject")),
+            body=text(row.get("description")) if row.get("is_public") is not False else "",
+            url=f"{self.options.base_url.rstrip('/')}/agent/tickets/{ticket_id}",
+            requester=text(row.get("requester_id")),
+            account=text(row.get("organization_id")),
+            account_name=names.get(row.get("organization_id"), ""),
+            attributes=attributes(
+                custom,
+                priority=row.get("priority"),
+                channel=(row.get("via") or {}).get("channel"),
+                team=self._named("groups", row.get("group_id")),
+                agent=row.get("assignee_id"),
+                brand=self._named("brands", row.get("brand_id")),
+            ),
+            tags=tuple(tag for tag in tags if not MACHINE_TAG.match(tag)),
+            machine_tags=tuple(tag for tag in tags if MACHINE_TAG.match(tag)),
+            status=Status(self.options.status_map.get(status, STATUSES.get(status, Status.OPEN))),
+            resolved_at=instant(metrics.get("solved_at")),
+            reopened=bool(metrics.get("reopens")) if "reopens" in metrics else None,
+            **extra,
+        )
+
+    def _named(self, kind: str, key: Any) -> str:
+        """The name of a group or a brand; its id when names may not be read."""
+        if key is None:
+            return ""
+        if kind not in self._names:
+            try:
+                rows = self.api.get(f"/api/v2/{kind}.json").listed(kind)
+            except (Refused, Forbidden):
+                rows = ()
+            self._names[kind] = {text(row.get("id")): text(row.get("name")) for row in rows}
+        return self._names[kind].get(text(key)) or text(key)
+
+    def _details(self, ticket_id: str) -> Details | None:
+        """What the public comments say; None when the ticket's comments are gone."""
+        try:
+            ticket = self.api.get(f"/api/v2/tickets/{ticket_id}.json", "details", include="metric_sets").body[
+                "ticket"
+            ]
+            comments = self._comments(ticket_id)
+        except Gone:
+            return None
+        public = [comment for comment in comments if comment.get("public")]
+        answers = [comment for comment in public if comment.get("author_id") != ticket.get("requester_id")]
+        solved_at = instant((ticket.get("metric_set") or {}).get("solved_at"))
+        before = [
+            a for a in answers if not solved_at or (instant(a.get("created_at")) or solved_at) <= solved_at
+        ]
+        done = STATUSES.get(text(ticket.get("status")), Status.OPEN).is_done
+        return Details(
+            external_id=ticket_id,
+            body=_said(public[0]) if public and ticket.get("is_public") is False else "",
+            resolution=_said(before[-1]) if done and before else "",
+            articles=tuple(dict.fromkeys(ARTICLE.findall(" ".join(text(a.get("body")) for a in answers)))),
+            duplicate_of=next(filter(None, map(_merged_into, comments)), ""),
+        )
+
+    def _comments(self, ticket_id: str) -> list[Record]:
+        """All comments, oldest first. Their metadata holds addresses and places and is never kept."""
+        found: list[Record] = []
+        cursor: str | None = None
+        while True:
+            body = self.api.get(
+                f"/api/v2/tickets/{ticket_id}/comments.json",
+                "details",
+                **{"page[size]": 100, "page[after]": cursor},
+            ).body
+            found += [{k: v for k, v in row.items() if k != "metadata"} for row in body.get("comments") or ()]
+            meta = body.get("meta") or {}
+            if not meta.get("has_more") or meta.get("after_cursor") in (None, cursor):
+                return found
+            cursor = meta["after_cursor"]
+
+
+def _auth(name: str, options: ZendeskOptions, outside: Outside) -> httpx.Auth:
+    if options.client_id:
+        grant = ClientCredentials(options.client_id, outside.secret(options.client_secret), scope="read")
+        return OAuth(
+            name,
+            token_url=f"{options.base_url.rstrip('/')}/oauth/tokens",
+            grant=grant,
+            now=outside.now,
+            as_json=True,
+        )
+    return httpx.BasicAuth(f"{options.email}/token", outside.secret(options.api_token))
+
+
+def _judge(response: httpx.Response, _body: Any) -> Verdict | None:
+    """A 504 of the export is an answer to the page size, not a passing failure."""
+    too_big = response.status_code == 504 and response.request.url.path.endswith("cursor.json")
+    return Verdict.REFUSED if too_big and "per_page=1&" not in str(response.request.url) else None
+
+
+def _meter(headers: httpx.Headers) -> Quota | None:
+    export = dict(re.findall(r"(\w+)=(\d+)", headers.get("zendesk-ratelimit-incremental-exports", "")))
+    if export.keys() >= {"total", "remaining"}:
+        return Quota(int(export["remaining"]), int(export["total"]), float(export.get("resets", 60)))
+    left, total = headers.get("X-Rate-Limit-Remaining", ""), headers.get("X-Rate-Limit", "")
+    if left.isdigit() and total.isdigit():
+        return Quota(int(left), int(total), float(headers.get("ratelimit-reset") or 60))
+    return None
+
+
+def _version(row: Record) -> datetime:
+    """The later of what people did and what the system did: the export orders by the second."""
+    shown = required(row.get("updated_at") or row.get("created_at"), "updated_at")
+    generated = row.get("generated_timestamp")
+    return max(shown, datetime.fromtimestamp(generated, UTC)) if isinstance(generated, int) else shown
+
+
+def _said(comment: Record) -> str:
+    return text(comment.get("plain_body")) or text(comment.get("body"))
+
+
+def _merged_into(comment: Record) -> str:
+    """The ticket a merge comment names; other comments may mention numbers freely."""
+    merge = ((comment.get("via") or {}).get("source") or {}).get("rel") == "merge"
+    found = MERGED.search(text(comment.get("body"))) if merge else None
+    return found[1] if found else ""

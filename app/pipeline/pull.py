@@ -1,0 +1,85 @@
+"""Out of the ticketing tools: one page at a time, its tickets and how far it reaches written together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+
+from app.domain import Source
+from app.errors import ForeshockError, NotFound
+from app.ingest.source import Connector, Outside
+from app.ingest.sources import connect
+from app.pipeline import intake
+from app.runtime import Runtime
+from app.settings import SourceSettings, secret
+from app.store import sources, tickets
+
+MOST_PAGES = 200  # of one call, so that no source keeps the others waiting
+
+
+def pull(runtime: Runtime, name: str) -> int:
+    """Read a source to its end, or for `MOST_PAGES` pages; how many tickets were new or changed.
+
+    A failure is kept on the source in words and raised; what was read before it stays.
+    """
+    chosen = setting(runtime, name)
+    with runtime.store.read() as session:
+        paused = {h.name for h in sources.health(session) if h.paused}
+    if name in paused:
+        return 0
+    live_from = _live_from(runtime, name)
+    taken = 0
+    try:
+        with connected(runtime, chosen) as connector:
+            for _ in range(MOST_PAGES):
+                with runtime.store.read() as session:
+                    after = sources.checkpoint(session, name)
+                page = connector.pull(after)
+                last = {raw.external_id: raw for raw in page.tickets}  # the last copy of a ticket counts
+                outcome = intake.accept(
+                    runtime, list(last.values()), source_kind=chosen.kind, live_from=live_from,
+                    checkpoint=page.checkpoint, deleted=page.deleted, notes=page.notes,
+                )  # fmt: skip
+                taken += sum(o["status"] != "duplicate" for o in outcome.values())
+                if not page.more:
+                    break
+    except ForeshockError as error:
+        with runtime.store.write() as session:
+            sources.change(session, name, last_error=str(error), last_error_at=runtime.now())
+        raise
+    return taken
+
+
+def setting(runtime: Runtime, name: str) -> SourceSettings:
+    """The `[[sources]]` table of that name."""
+    found = next((s for s in runtime.settings.sources if s.name == name), None)
+    if found is None:
+        known = ", ".join(s.name for s in runtime.settings.sources) or "none is configured"
+        raise NotFound(f"there is no source {name!r} in the settings; sources: {known}")
+    return found
+
+
+@contextmanager
+def connected(runtime: Runtime, chosen: SourceSettings) -> Iterator[Connector]:
+    """A connection to one source."""
+
+    def known() -> list[str]:
+        with runtime.store.read() as session:
+            return tickets.external_ids(session, chosen.name)
+
+    source = Source(chosen.name, chosen.kind, chosen.options)
+    outside = Outside(now=runtime.now, secret=secret, known=known, transport=runtime.transport)
+    with closing(connect(source, outside)) as connector:
+        yield connector
+
+
+def _live_from(runtime: Runtime, name: str) -> datetime:
+    """When the source was first read: what is older is history and raises no alert."""
+    note = f"live:{name}"
+    with runtime.store.write() as session:
+        at = sources.note(session, note).get("at")
+        if at is None:
+            at = runtime.now().isoformat()
+            sources.save_note(session, note, {"at": at})
+    return datetime.fromisoformat(at)

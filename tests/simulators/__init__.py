@@ -1,0 +1,1 @@
+"""Strict stand-ins for the ticketing tools: real HTTP, a clock moved by hand, faults on demand."""
