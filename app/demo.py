@@ -24,7 +24,7 @@ from app.store.core import Store
 SEED = 7
 LIVED = timedelta(days=35)  # lived through tick by tick; what is older is imported
 TICK = timedelta(hours=1)
-QUIET_H = 6  # hours without a ticket are looked at this often
+QUIET_H = 2  # hours without a ticket are looked at this often; a silent feed is noticed by then
 CHUNK = 500
 DONE = "ready"
 Progress = Callable[[int, int], None]

@@ -20,6 +20,8 @@ PHRASES = 3
 BODY_CHARS = 200
 TITLE_CHARS = 70
 MOST_TITLE_WORDS = 12
+TRAILS = 0.5  # worth of a subject that trails off, as mail programs cut them
+OWN_NUMBER = 4.0  # words that a number or name of one ticket's own costs a title
 _WORD = re.compile(r"[^\W_](?:[\w.+#'’-]*[^\W_])?")
 _PREFIX = re.compile(r"(?i)^\s*(?:(?:re|fwd?|aw|wg|tr|rv)\s*:\s*)+")
 _MARK = re.compile(r"<[a-z][^<>\n]{0,40}>")
@@ -147,10 +149,18 @@ def _best_subject(subjects: Sequence[str], scores: dict[str, float], *, without:
         words = len(_WORD.findall(text))
         if not 2 <= words <= MOST_TITLE_WORDS:
             continue
-        said = sum(scores.get(phrase, 0.0) for phrase in phrases) / (words + 2.0)
+        own = sum(_is_own(word, scores) for word in _WORD.findall(text))
+        said = sum(scores.get(phrase, 0.0) for phrase in phrases) / (words + 2.0 + OWN_NUMBER * own)
+        if subject.rstrip().endswith(("...", "…")):
+            said *= TRAILS
         if said > most * (1.0 + 1e-9):
             best, most = text, said
     return best
+
+
+def _is_own(word: str, scores: dict[str, float]) -> bool:
+    """Whether a word holds a digit or an underscore and is not what members share: an amount, a field, an id."""
+    return any(c.isdigit() or c == "_" for c in word) and word.lower() not in scores
 
 
 def _tidied(subject: str, without: str) -> str:

@@ -30,6 +30,15 @@ BATCH = 128
 Vector = NDArray[np.float16]
 
 
+@dataclass(frozen=True, slots=True)
+class Night:
+    """A consolidation: which of the batch's acts, `begin` to `end`, it came to."""
+
+    at: datetime
+    begin: int
+    end: int
+
+
 @dataclass
 class Digested:
     """What one batch came to, before it is written."""
@@ -180,3 +189,14 @@ def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Tic
         "fresh": sorted(held.fresh),
         "knots": [*sources.note(session, NOTE).get("knots", ()), *done.knots],
     })  # fmt: skip
+
+
+def _write_acts(runtime: Runtime, session: Session, held: Memory, done: Digested) -> None:
+    """Day by day and night by night: a name made at night knows nothing of the batch's later tickets."""
+    start = 0
+    for night in done.nights:
+        regroup.write_down(runtime, session, held, done.acts[start : night.begin])
+        regroup.write_down(runtime, session, held, done.acts[night.begin : night.end])
+        naming.nightly(session, held, night.at)
+        start = night.end
+    regroup.write_down(runtime, session, held, done.acts[start:])

@@ -16,7 +16,7 @@ NEW = "New pattern"
 FROZEN_AT = 20  # members from which on a name stays
 GROWTH = 1.5  # a young pattern is named again when it has grown by this factor
 SHARE = 0.3  # of members showing a signature: it leads the name
-READ = 60  # members read for a name
+READ = 60  # members read for a name; above FROZEN_AT, so that the number read tells whether it stays
 
 
 def name(session: Session, memory: Memory, id_: str, members: Sequence[Ticket]) -> None:
@@ -28,7 +28,7 @@ def name(session: Session, memory: Memory, id_: str, members: Sequence[Ticket]) 
     texts = [(t.subject, t.body) for t in members]
     made = label.name(texts, signature=signature, background=memory.words)
     patterns.change(session, id_, name=made.title, phrases=made.phrases, signature=signature,
-                    named_tickets=max(pattern.tickets, len(members)))  # fmt: skip
+                    named_tickets=len(members))  # fmt: skip
     topic = memory.book.topic(topics.topic_id(TopicKind.PATTERN, id_))
     topics.relabel(session, topic.id, made.title)
     memory.book.know([topics.topic(topic.kind, topic.key, made.title, topic.first_at)])

@@ -169,6 +169,16 @@ class Desk:
                 return
             cursor = f"&cursor={found['next_cursor']}"
 
+    def events(self) -> Iterator[Row]:
+        """The event log, in the order it was written."""
+        after = ""
+        while True:
+            found = self.get(f"/v1/events?limit=200{after}")
+            yield from found["data"]
+            if not found["next_after"]:
+                return
+            after = f"&after={found['next_after']}"
+
     def page(self, path: str) -> str:
         """A page as people read it: no tags, single spaces."""
         answer = self.client.get(path)

@@ -97,7 +97,7 @@ def said(desk: Desk) -> dict[str, Any]:
     """Everything the desk says: patterns, alerts, events, and where each ticket is and why."""
     patterns = list(desk.every("/v1/patterns"))
     placed = [list(desk.every(f"/v1/patterns/{p['id']}/tickets")) for p in patterns]
-    alerts, events = list(desk.every("/v1/alerts")), list(desk.every("/v1/events"))
+    alerts, events = list(desk.every("/v1/alerts")), list(desk.events())
     desk.close()
     return {"patterns": patterns, "alerts": alerts, "events": events, "placed": placed}
 
