@@ -89,7 +89,8 @@ class Reader:
                 self.clock.sleep(error.after_s)
                 continue
             if self.restarts and self.random.random() < 0.1:
-                self.connector = None  # the process dies before the page is committed
+                # the page is not committed: the database failed, or the whole process died
+                self.connector = self.random.choice((self.connector, None))
                 continue
             self.desk.take(page)
             state = json.loads(json.dumps(dict(page.checkpoint.state)))
