@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,6 +22,7 @@ UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
 
 
 def install(app: FastAPI, runtime: Runtime) -> None:
+    app.add_middleware(JsonOnly)
     app.add_middleware(BodyLimit, most=runtime.settings.body_limit_kb * 1024)
     app.add_middleware(RateLimit, most=runtime.settings.requests_per_minute)
     if runtime.settings.is_loopback:
@@ -98,9 +100,40 @@ class LocalHost:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             host = headers.get("host", "").rsplit(":", 1)[0].strip("[]") if "host" in headers else ""
-            if host not in (*LOOPBACK, "testserver") and "authorization" not in headers:
+            if host not in LOOPBACK and "authorization" not in headers:
                 text = f"the host {host!r} is not this machine: use 127.0.0.1, or make an API key"
                 await problem(None, 421, text, instance=scope["path"])(scope, receive, send)
+                return
+            if scope["method"] not in ("GET", "HEAD", "OPTIONS") and _is_foreign(headers):
+                text = "this request was sent by another site's page, so nothing was changed"
+                await problem(None, 403, text, instance=scope["path"])(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Whether a browser says that a page of another site sent this."""
+    origin = headers.get("origin")
+    site = headers.get("sec-fetch-site", "same-origin")
+    return site not in ("same-origin", "none") or (
+        origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    )
+
+
+class JsonOnly:
+    """The API takes JSON bodies and no others; 415 says so before the body is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            headers = Headers(scope=scope)
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+            if has_body and kind != "application/json":
+                text = f"send the body as application/json, not as {kind or 'nothing in particular'}"
+                await problem(None, 415, text, instance=scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

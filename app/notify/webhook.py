@@ -85,7 +85,11 @@ class Sender:
             )  # fmt: skip
             answer = self._client.send(request, stream=True)
             try:
-                text = next(answer.iter_bytes(ANSWER_KEPT), b"")[:ANSWER_KEPT].decode("utf-8", "replace")
+                text = (
+                    next(answer.iter_bytes(ANSWER_KEPT), b"")[:ANSWER_KEPT]
+                    .decode("utf-8", "replace")
+                    .replace("\0", "")
+                )
             finally:
                 answer.close()
         except (ForeshockError, httpx.HTTPError) as error:
@@ -99,6 +103,8 @@ class Sender:
 def _retry_after(value: str, at: datetime) -> timedelta | None:
     try:
         seconds = float(value)
+        if seconds != seconds:  # "nan" is a number to float() and to nobody else
+            return None
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - at).total_seconds()
