@@ -6,11 +6,12 @@ from fastapi import APIRouter, Request, Response
 
 from app.api import schemas
 from app.api.deps import Cursor, Limit, Reader, Run, Writer, answer, filters, listing, one_of
+from app.api.idempotency import Idempotent
 from app.domain import Alert, Tier
 from app.pipeline import review
 from app.store import alerts
 
-router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=Idempotent)
 STATES = ("open", "acknowledged", "snoozed", "resolved")
 
 

@@ -65,8 +65,8 @@ def filters(request: Request, allowed: tuple[str, ...]) -> dict[str, str]:
 
 def whole(value: str, name: str) -> str:
     """A filter's value that must be a whole number."""
-    if not value.isdecimal():
-        raise Invalid(f"{name} must be a whole number", pointer=name)
+    if not (value.isdecimal() and len(value) <= 9):
+        raise Invalid(f"{name} must be a whole number of at most nine digits", pointer=name)
     return value
 
 
@@ -95,7 +95,8 @@ def matched(if_match: str | None, current: str) -> None:
 def answer(request: Request, content: Any, *, tag: str | None = None, status: int = 200) -> Response:
     """JSON with a strong ETag, or 304 when the caller has it already."""
     tag = tag or etag(content)
-    if tag in [t.strip() for t in request.headers.get("if-none-match", "").split(",")]:
+    held = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
+    if tag in held or held == ["*"]:
         return Response(status_code=304, headers={"ETag": tag})
     return JSONResponse(content, status, headers={"ETag": tag, "Cache-Control": "no-cache"})
 

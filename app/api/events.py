@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from app.api import schemas
-from app.api.deps import Limit, Reader, Run, answer
+from app.api.deps import Limit, Reader, Run, answer, filters
 from app.store import events
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
@@ -26,6 +26,7 @@ def list_(
     limit: Limit = 50,
 ) -> Response:
     """Events in the order they were written; the last 30 days can be read."""
+    filters(request, ("after",))
     with run.store.read() as session:
         start = events.seq_of(session, after) if after else 0
         found = events.after(session, start, limit=limit, since=run.now() - KEPT)

@@ -12,11 +12,11 @@ from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 
 from app.api.problems import Problem
-from app.errors import ForeshockError
+from app.pipeline import access
 from app.runtime import Runtime
 from app.store import keys
 
-_KEY = re.compile(r'"?([\x21\x23-\x5b\x5d-\x7e]{1,255})"?')
+_KEY = re.compile(r'("?)([\x21\x23-\x5b\x5d-\x7e]{1,255})\1')
 
 
 class Idempotent(APIRoute):
@@ -29,22 +29,21 @@ class Idempotent(APIRoute):
             given = request.headers.get("idempotency-key")
             if given is None or request.method != "POST":
                 return await handle(request)
+            who = request.headers.get("authorization", "")
+            if not await run_in_threadpool(_may_ask, request.app.state.runtime, who):
+                return await handle(request)  # refuses it; a revoked key gets no kept answer
             match = _KEY.fullmatch(given.strip())
             if match is None:
                 raise Problem(400, "Idempotency-Key must be 1 to 255 visible characters")
             run: Runtime = request.app.state.runtime
             body = await request.body()
-            who = request.headers.get("authorization", "")
-            key = hashlib.sha256(f"{who}\n{request.url.path}\n{match[1]}".encode()).hexdigest()
+            key = hashlib.sha256(f"{who}\n{request.url.path}\n{match[2]}".encode()).hexdigest()
             asked = hashlib.sha256(body).hexdigest()
             first = await run_in_threadpool(_begin, run, key, asked)
             if first is not None:
                 return _repeat(first, asked)
             try:
                 response = await handle(request)
-            except ForeshockError as error:
-                await run_in_threadpool(_end, run, key, None, "")
-                raise error
             except BaseException:
                 await run_in_threadpool(_end, run, key, None, "")
                 raise
@@ -53,6 +52,11 @@ class Idempotent(APIRoute):
             return response
 
         return once
+
+
+def _may_ask(run: Runtime, authorization: str) -> bool:
+    secret = authorization.partition(" ")[2].strip()
+    return access.key_of(run, secret) is not None if secret else not access.keys_are_on(run)
 
 
 def _begin(run: Runtime, key: str, asked: str) -> keys.Answered | None:

@@ -22,6 +22,7 @@ UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
 
 
 def install(app: FastAPI, runtime: Runtime) -> None:
+    app.add_middleware(JsonOnly)
     app.add_middleware(BodyLimit, most=runtime.settings.body_limit_kb * 1024)
     app.add_middleware(RateLimit, most=runtime.settings.requests_per_minute)
     if runtime.settings.is_loopback:
@@ -106,6 +107,37 @@ class LocalHost:
             if host not in self.hosts and not has_key:
                 text = f"the host {host!r} is not this machine: use 127.0.0.1, or set public_url"
                 await problem(None, 421, text, instance=scope["path"])(scope, receive, send)
+                return
+            if scope["method"] not in ("GET", "HEAD", "OPTIONS") and _is_foreign(headers):
+                text = "this request was sent by another site's page, so nothing was changed"
+                await problem(None, 403, text, instance=scope["path"])(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Whether a browser says that a page of another site sent this."""
+    origin = headers.get("origin")
+    site = headers.get("sec-fetch-site", "same-origin")
+    return site not in ("same-origin", "none") or (
+        origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    )
+
+
+class JsonOnly:
+    """The API takes JSON bodies and no others; 415 says so before the body is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            headers = Headers(scope=scope)
+            kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+            has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+            if has_body and kind != "application/json":
+                text = f"send the body as application/json, not as {kind or 'nothing in particular'}"
+                await problem(None, 415, text, instance=scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

@@ -20,11 +20,12 @@ from app.api.deps import (
     one_of,
     whole,
 )
+from app.api.idempotency import Idempotent
 from app.domain import Pattern, PatternState
 from app.pipeline import review
 from app.store import alerts, events, patterns, tickets
 
-router = APIRouter(prefix="/v1/patterns", tags=["patterns"])
+router = APIRouter(prefix="/v1/patterns", tags=["patterns"], route_class=Idempotent)
 
 
 def tag(found: Pattern) -> str:

@@ -32,6 +32,10 @@ class Wire(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _example(content: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(extra="forbid", json_schema_extra={"example": content})
+
+
 class TicketIn(Wire):
     """One ticket pushed over HTTP."""
 
@@ -80,6 +84,18 @@ class TicketIn(Wire):
 class TicketsIn(Wire):
     """Many tickets pushed in one request; each is accepted or refused on its own."""
 
+    model_config = _example(
+        {
+            "source": "desk",
+            "tickets": [
+                {
+                    "external_id": "48211",
+                    "created_at": "2026-11-20T09:12:44Z",
+                    "subject": "Export fails with E-4031",
+                },
+            ],
+        }
+    )
     source: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "push"
     tickets: list[dict[str, Any]] = Field(min_length=1, max_length=500)
 
@@ -106,27 +122,32 @@ class ReleaseIn(Wire):
 class Reason(Wire):
     """Why an alert is closed by hand."""
 
+    model_config = _example({"reason": "fixed in 4.2.1"})
     reason: Text = ""
 
 
 class DismissIn(Wire):
     """`noise` tells the quality figures that the alert was not worth reading."""
 
+    model_config = _example({"reason": "a planned migration", "noise": True})
     reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     noise: bool = True
 
 
 class SnoozeIn(Wire):
+    model_config = _example({"until": "2026-11-23T08:00:00Z"})
     until: AwareDatetime
 
 
 class RenameIn(Wire):
+    model_config = _example({"name": "Exports end with E-4031 since 4.2"})
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 
 
 class MergeIn(Wire):
     """The pattern named here is merged into the one in the address."""
 
+    model_config = _example({"pattern_id": "pat_01kae1mzw0t3v9q4c8xj2h6ndr"})
     pattern_id: Text
 
 
@@ -160,6 +181,7 @@ class SimilarIn(Wire):
 
 
 class FeedbackIn(Wire):
+    model_config = _example({"ticket": "tkt_01kae1mzw0t3v9q4c8xj2h6ndr", "verdict": "helped"})
     ticket: Text
     verdict: Literal["right", "wrong", "helped"]
 
@@ -194,6 +216,7 @@ class FilterIn(Wire):
 
 
 class SubscriptionChange(Wire):
+    model_config = _example({"active": True, "event_types": ["alert.*", "fix.*"]})
     active: bool | None = None
     event_types: list[Text] | None = None
     filter: FilterIn | None = None
@@ -203,6 +226,7 @@ class SubscriptionChange(Wire):
 class ReplayIn(Wire):
     """Send again: named events, or everything since a time."""
 
+    model_config = _example({"since": "2026-11-20T00:00:00Z"})
     event_ids: list[Text] = Field(default_factory=list, max_length=1000)
     since: AwareDatetime | None = None
 

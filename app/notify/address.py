@@ -32,14 +32,19 @@ def is_public(address: str) -> bool:
     """Whether an address lies on the public internet, through every way of writing a private one."""
     ip = ipaddress.ip_address(address.split("%", maxsplit=1)[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or _nat64(ip)
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or _embedded(ip)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not ip.is_multicast and ip not in _LOCAL_NAT64
 
 
-def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if ip in ipaddress.ip_network("64:ff9b::/96"):
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
+_EMBEDDING = tuple(ipaddress.IPv6Network(n) for n in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96"))
+"""NAT64 (RFC 6052), IPv4-translated (RFC 2765) and IPv4-compatible (RFC 4291): the last 32 bits are IPv4."""
+
+
+def _embedded(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if any(ip in network for network in _EMBEDDING):
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return None
 
@@ -69,7 +74,9 @@ def target(url: str, *, allow: Sequence[str], look_up: Resolve = resolve) -> Tar
     parsed = check_form(url, allow=allow)
     try:
         addresses = look_up(parsed.host.strip("[]"), _port(parsed))
-    except OSError as error:
+    except UnicodeError as error:
+        raise Invalid(f"{parsed.host} is not a host name", pointer="/url") from error
+    except (OSError, OverflowError) as error:
         raise TryLater(f"the host name {parsed.host} does not resolve") from error
     if not addresses:
         raise TryLater(f"the host name {parsed.host} does not resolve")

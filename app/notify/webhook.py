@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +86,11 @@ class Sender:
             )  # fmt: skip
             answer = self._client.send(request, stream=True)
             try:
-                text = next(answer.iter_bytes(ANSWER_KEPT), b"")[:ANSWER_KEPT].decode("utf-8", "replace")
+                text = (
+                    next(answer.iter_bytes(ANSWER_KEPT), b"")[:ANSWER_KEPT]
+                    .decode("utf-8", "replace")
+                    .replace("\0", "")
+                )
             finally:
                 answer.close()
         except (ForeshockError, httpx.HTTPError) as error:
@@ -99,6 +104,8 @@ class Sender:
 def _retry_after(value: str, at: datetime) -> timedelta | None:
     try:
         seconds = float(value)
+        if math.isnan(seconds):  # "nan" is a number to float() and to nobody else
+            return None
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - at).total_seconds()

@@ -340,7 +340,12 @@ def test_every_change_of_a_pattern_moves_its_version_on(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("filters", "found"),
-    [({"min_customers": "2"}, [1]), ({"text": "pattern 2"}, [2]), ({"product": "Reports"}, [1]), ({}, [2, 1])],
+    [
+        ({"min_customers": "2"}, [1]),
+        ({"text": "pattern 2"}, [2]),
+        ({"product": "Reports"}, [1]),
+        ({}, [2, 1]),
+    ],
 )
 def test_patterns_are_found_by_filter_the_newest_first(
     store: Store, filters: dict[str, str], found: list[int]
@@ -376,7 +381,10 @@ def test_edits_are_kept_in_order_and_protect_their_patterns(store: Store) -> Non
             patterns.save_edit(session, id_=f"edt_{n}", kind="rename", patterns=[pattern(1).id], tickets=[],
                                actor="Ann", at=START, value=f"Name {n}", undoes="edt_1" if n == 2 else "")  # fmt: skip
         found = patterns.edits(session)
-        assert [(e.id, e.value, e.undoes) for e in found] == [("edt_1", "Name 1", ""), ("edt_2", "Name 2", "edt_1")]
+        assert [(e.id, e.value, e.undoes) for e in found] == [
+            ("edt_1", "Name 1", ""),
+            ("edt_2", "Name 2", "edt_1"),
+        ]
         assert patterns.last_edit(session) == found[-1].seq
         (sums,) = patterns.sums(session)
         assert sums.touched
@@ -398,7 +406,9 @@ def test_the_database_itself_refuses_a_second_open_alert_of_a_topic_and_rule(sto
 
 
 def test_an_alert_comes_back_as_it_was_opened(store: Store) -> None:
-    made = alert(1, finding={"expected": 0.25, "notes": {"zone": "UTC"}}, ticket_ids=("t1", "t2"), pattern_id="p")
+    made = alert(
+        1, finding={"expected": 0.25, "notes": {"zone": "UTC"}}, ticket_ids=("t1", "t2"), pattern_id="p"
+    )
     opened(store, made)
     with store.read() as session:
         assert alerts.get(session, made.id) == made

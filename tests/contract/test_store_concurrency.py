@@ -27,14 +27,20 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def test_four_processes_that_read_then_write_lose_nothing(store: Store) -> None:
+def run_at_once(times: int, code: str, *arguments: str) -> list[tuple[int, str]]:
+    """Exit code and errors of the same Python code run in several processes at once."""
     processes = [
-        subprocess.Popen([sys.executable, "-c", COUNT, store.engine.url.render_as_string(hide_password=False),
-                          str(WRITES)], stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-        for _ in range(WRITERS)
+        subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True,
+                         cwd=Path(__file__).parents[2])
+        for _ in range(times)
     ]  # fmt: skip
-    ends = [process.communicate(timeout=240)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * WRITERS, ends
+    errors = [process.communicate(timeout=240)[1] for process in processes]
+    return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
+
+
+def test_four_processes_that_read_then_write_lose_nothing(store: Store) -> None:
+    ends = run_at_once(WRITERS, COUNT, store.url, str(WRITES))
+    assert all(code == 0 for code, _ in ends), ends
     with store.read() as session:
         assert sources.note(session, "count") == {"n": WRITERS * WRITES}
 
@@ -76,12 +82,12 @@ def test_an_empty_database_can_be_migrated_by_several_processes_at_once(store: S
         with store.engine.begin() as connection:
             connection.exec_driver_sql("DROP SCHEMA public CASCADE")
             connection.exec_driver_sql("CREATE SCHEMA public")
-    stores = [Store(url) for _ in range(4)]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(Store.migrate, stores))
-    assert stores[0].pending_migration() is None
-    for one in stores:
-        one.close()
+    migrate = "import sys; from app.store.core import Store; Store(sys.argv[1], busy_timeout_s=60).migrate()"
+    ends = run_at_once(3, migrate, url)
+    assert all(code == 0 for code, _ in ends), ends
+    made = Store(url)
+    assert made.pending_migration() is None
+    made.close()
 
 
 def test_text_that_postgresql_cannot_hold_is_refused_in_words(store: Store) -> None:

@@ -72,9 +72,17 @@ def test_a_saved_query_decides_what_is_owed(
 
 @pytest.mark.parametrize(
     ("types", "is_wanted"),
-    [((), True), (("alert.opened",), True), (("alert.*",), True), (("alert.open",), False), (("pattern.*",), False)],
+    [
+        ((), True),
+        (("alert.opened",), True),
+        (("alert.*",), True),
+        (("alert.open",), False),
+        (("pattern.*",), False),
+    ],
 )
-def test_event_types_are_exact_or_end_in_a_star(store: Store, types: tuple[str, ...], is_wanted: bool) -> None:
+def test_event_types_are_exact_or_end_in_a_star(
+    store: Store, types: tuple[str, ...], is_wanted: bool
+) -> None:
     subscribed(store, event_types=types)
     happened(store)
     assert bool(claim(store)) is is_wanted
@@ -86,7 +94,9 @@ def test_senders_that_claim_at_once_never_get_the_same_delivery(store: Store) ->
     for n in range(5):
         happened(store, subject=f"alt_{n}")
     with ThreadPoolExecutor(6) as pool:
-        claimed = [due.delivery.id for found in pool.map(lambda _: claim(store, limit=7), range(6)) for due in found]
+        claimed = [
+            due.delivery.id for found in pool.map(lambda _: claim(store, limit=7), range(6)) for due in found
+        ]
     assert len(claimed) == len(set(claimed)) == 30
 
 
@@ -171,7 +181,9 @@ def test_an_endpoint_that_is_gone_is_sent_nothing_more(store: Store) -> None:
     assert claim(store) == []
 
 
-def test_an_endpoint_removed_while_it_is_sent_to_does_not_keep_others_from_being_settled(store: Store) -> None:
+def test_an_endpoint_removed_while_it_is_sent_to_does_not_keep_others_from_being_settled(
+    store: Store,
+) -> None:
     subscribed(store)
     happened(store)
     (due,) = claim(store)
