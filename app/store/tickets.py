@@ -98,8 +98,11 @@ def _row(draft: TicketDraft) -> dict[str, Any]:
     return values
 
 
-def delete(session: Session, source: str, external_ids: Sequence[str], *, at: datetime) -> tuple[str, ...]:
-    """Mark tickets as deleted at their source: the text goes at once, the rest with the next digestion."""
+def delete(session: Session, source: str, external_ids: Sequence[str]) -> tuple[str, ...]:
+    """Mark tickets as deleted at their source: the text goes at once, the rest with the next digestion.
+
+    When they were last changed stays, so that a ticket restored at the source is taken again.
+    """
     stored = known(session, source, external_ids)
     gone = [k.id for k in stored.values()]
     for some in chunks(gone):
@@ -107,7 +110,7 @@ def delete(session: Session, source: str, external_ids: Sequence[str], *, at: da
             update(TicketRow)
             .where(_T.id.in_(some), _T.status != Status.DELETED.value)
             .values(status=Status.DELETED.value, subject="", body="", resolution="", digested_at=None,
-                    updated_at=at, content_hash="deleted")
+                    content_hash="deleted")
         )  # fmt: skip
     return tuple(gone)
 
