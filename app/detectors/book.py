@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from app.domain import Series, Topic
+from app.domain import Series, Topic, TopicKind
 
 Row = tuple[float, str, int, bool]
 """(Unix seconds, ticket, customer code, live)"""
@@ -78,9 +78,10 @@ class Book:
             whole.ticket_ids[low:high],
         )  # fmt: skip
 
-    def active(self, since: float) -> int:
-        """How many topics were seen since then."""
-        return sum(bool(rows) and rows[-1][0] > since for rows in self._rows.values())
+    def active(self, since: float, kinds: Collection[TopicKind] = tuple(TopicKind)) -> int:
+        """How many topics of these kinds were seen since then."""
+        seen = (topic for topic, rows in self._rows.items() if rows and rows[-1][0] > since)
+        return sum(self._topics[topic].kind in kinds for topic in seen)
 
 
 def _series(topic: Topic, rows: list[Row]) -> Series:

@@ -37,6 +37,7 @@ from app.domain import (
     PatternState,
     Release,
     Tier,
+    Topic,
     TopicKind,
     sortable_id,
 )
@@ -52,6 +53,7 @@ ACTIVE = timedelta(days=56)  # topics seen in this time share the budget
 WEEK = timedelta(days=7)
 RELEASES = timedelta(days=22)
 WATCH_FACTOR = 5.0  # the watchlist may hold this many times the budget's false alarms
+BROAD_SHARE = 0.5  # segments and the desk have this much of the watchlist's budget for themselves
 SAME_EVENT = 0.5  # share of tickets two findings have in common when they are one event
 CLOSED_BY_HAND = timedelta(days=14)  # how long a person's verdict on a topic stands
 MUCH_WORSE = 1.0  # strength by which a dismissed topic must grow to come back in that time
@@ -69,7 +71,11 @@ class Tick:
     desk: Desk
     active: int
     bar: float  # strength of an alert when nothing of the budget is spent
-    watch_bar: float
+    narrow_bar: float  # strength of a watch on a signature or pattern
+    broad_bar: float  # and on a segment or the desk: they are few, and share a budget of their own
+
+    def watch_bar(self, topic: Topic) -> float:
+        return self.broad_bar if topic.kind in BROAD else self.narrow_bar
 
 
 def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
@@ -126,7 +132,12 @@ def _prepare(
     if spans:
         desk = Desk.build(series, held.clock, moment, voids=[*voids, *spans])
     budget = runtime.settings.alerts_per_week
-    bars = threshold(active, budget), threshold(active, WATCH_FACTOR * budget)
+    broad = max(1, held.book.active(moment - ACTIVE.total_seconds(), BROAD))
+    bars = (
+        threshold(active, budget),
+        threshold(active, WATCH_FACTOR * budget),
+        threshold(broad, BROAD_SHARE * WATCH_FACTOR * budget),
+    )
     return Tick(at, desk, active, *bars), notices
 
 
@@ -154,7 +165,7 @@ def _findings(
     best: dict[str, Finding] = {}
     for finding in found:
         before = best.get(finding.topic.id)
-        if finding.strength >= tick.watch_bar - HOLD_SLACK and (
+        if finding.strength >= tick.watch_bar(finding.topic) - HOLD_SLACK and (
             before is None or finding.strength > before.strength
         ):
             best[finding.topic.id] = finding
@@ -261,7 +272,7 @@ def _has_recovered(session: Session, finding: Finding) -> bool:
 
 
 def _is_raised(finding: Finding, tick: Tick) -> bool:
-    return finding.kind in NOTICES or finding.strength >= tick.watch_bar
+    return finding.kind in NOTICES or finding.strength >= tick.watch_bar(finding.topic)
 
 
 def _was_judged(finding: Finding, closed: Sequence[Alert], at: datetime) -> bool:
@@ -277,7 +288,7 @@ def _was_judged(finding: Finding, closed: Sequence[Alert], at: datetime) -> bool
 
 def _continue(session: Session, held: Memory, tick: Tick, alert: Alert, finding: Finding | None) -> bool:
     """Carry a standing alert on; True while it stands."""
-    bar = tick.watch_bar if alert.tier is Tier.WATCH else tick.bar
+    bar = tick.watch_bar(alert.topic) if alert.tier is Tier.WATCH else tick.bar
     last = datetime.fromisoformat(str(alert.finding.get("last_strong_at", alert.opened_at.isoformat())))
     quiet = tick.at - last >= timedelta(hours=HOLD_H)
     if finding is None and not quiet:
@@ -414,9 +425,8 @@ def _joins(finding: Finding, own: set[str], leaders: list[Finding]) -> bool:
         if leader.topic.kind not in BROAD and _same(own, set(leader.ticket_ids)):
             members = [*leader.notes.get("members", ()), finding.topic.label]
             stronger = finding if finding.strength > leader.strength else leader
-            tickets_ = leader.ticket_ids + tuple(sorted(own - set(leader.ticket_ids)))
             leaders[n] = replace(
-                stronger, topic=leader.topic, rule=leader.rule, ticket_ids=tickets_,
+                stronger, topic=leader.topic, rule=leader.rule,
                 notes=dict(stronger.notes) | {"members": members},
             )  # fmt: skip
             return True

@@ -134,7 +134,6 @@ def test_c_the_same_rise_at_fourteen_a_week_is_no_alert(desk: Desk) -> None:
         assert watch["finding"]["strength"] < watch["finding"]["bar"] + 1.0
 
 
-@pytest.mark.xfail(reason="its strength, 0.95, is below the 1.3 at which the watchlist begins", strict=True)
 def test_c_the_same_rise_at_fourteen_a_week_is_on_the_watchlist(desk: Desk) -> None:
     changed = when(desk.told("slow-burn-small")["changes"][0])
     found = [a for a in desk.alerts if a["topic"]["label"] == "Component Leave balance"]
