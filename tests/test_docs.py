@@ -28,6 +28,7 @@ PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 MADE_LATER = {"tests/screenshots/inbox.png"}  # by python -m tests.screenshots
 HOSTS = {
     "127.0.0.1", "127.0.0.1:8321", "hooks.example.com", "foreshock.example.com", "www.standardwebhooks.com",
+    "acme.zendesk.com",
 }  # fmt: skip
 HOST = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|co|ai)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.}/])/(?:home|root|Users|tmp|work|mnt|opt)/")

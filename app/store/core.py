@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlmodel import Session, create_engine
 from app.errors import ForeshockError, Invalid, TryLater
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+MIGRATION_TRIES, MIGRATION_PAUSE_S = 20, 0.5
 WRITERS = 0x466F7265  # the number of the advisory lock all writers of one PostgreSQL database take
 
 
@@ -31,7 +33,7 @@ class Store:
     leave it as TryLater with a sentence an operator can act on.
     """
 
-    def __init__(self, url: str, *, busy_timeout_s: float = 10.0, durable: bool = True) -> None:
+    def __init__(self, url: str, *, busy_timeout_s: float = 30.0, durable: bool = True) -> None:
         self.url, self.busy_timeout_s = url, busy_timeout_s
         self.is_sqlite = url.startswith("sqlite")
         options: dict[str, Any] = {"pool_pre_ping": True}
@@ -72,6 +74,18 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the schema to this version; harmless when it already is, and when two do it at once."""
+        for left in range(MIGRATION_TRIES, -1, -1):
+            try:
+                self._migrate()
+            except TryLater:
+                # Two processes that turn an empty file into a WAL database are refused without waiting.
+                if not (self.is_sqlite and left):
+                    raise
+                time.sleep(MIGRATION_PAUSE_S)
+            else:
+                return
+
+    def _migrate(self) -> None:
         with _plain_errors(self.url), self.engine.connect() as plain:
             connection = plain.execution_options(foreshock_write=True)
             self._lock(connection)
