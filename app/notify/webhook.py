@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class Sender:
 def _retry_after(value: str, at: datetime) -> timedelta | None:
     try:
         seconds = float(value)
-        if seconds != seconds:  # "nan" is a number to float() and to nobody else
+        if math.isnan(seconds):
             return None
     except ValueError:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -69,9 +68,9 @@ def pattern_ids(runtime: Runtime) -> tuple[str, str]:
 
 
 @pytest.fixture
-def keyed(runtime: Runtime) -> Iterator[dict[str, dict[str, str]]]:
+def keyed(runtime: Runtime) -> dict[str, dict[str, str]]:
     """Headers of a key of each scope; from the first key on nobody may ask without one."""
-    yield {
+    return {
         s: {"Authorization": f"Bearer {access.make_key(runtime, s, [s])[0]}"}
         for s in ("read", "write", "admin")
     }
