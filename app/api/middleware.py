@@ -26,7 +26,7 @@ def install(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(BodyLimit, most=runtime.settings.body_limit_kb * 1024)
     app.add_middleware(RateLimit, most=runtime.settings.requests_per_minute)
     if runtime.settings.is_loopback:
-        app.add_middleware(LocalHost)
+        app.add_middleware(LocalHost, public=urlsplit(runtime.settings.public_url).hostname or "")
     app.add_middleware(RequestId)
 
 
@@ -91,17 +91,21 @@ class BodyLimit:
 
 
 class LocalHost:
-    """Without keys only this machine may ask, and no web page elsewhere through a name it made up."""
+    """Only this machine may ask, by its own name or by `public`: no web page elsewhere by a name it made up.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    A bearer key may be shown under any name; it is checked further in.
+    """
+
+    def __init__(self, app: ASGIApp, public: str) -> None:
+        self.app, self.hosts = app, {*LOOPBACK, *filter(None, [public])}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             host = headers.get("host", "").rsplit(":", 1)[0].strip("[]") if "host" in headers else ""
-            if host not in LOOPBACK and "authorization" not in headers:
-                text = f"the host {host!r} is not this machine: use 127.0.0.1, or make an API key"
+            has_key = headers.get("authorization", "").lower().startswith("bearer ")
+            if host not in self.hosts and not has_key:
+                text = f"the host {host!r} is not this machine: use 127.0.0.1, or set public_url"
                 await problem(None, 421, text, instance=scope["path"])(scope, receive, send)
                 return
             if scope["method"] not in ("GET", "HEAD", "OPTIONS") and _is_foreign(headers):

@@ -112,15 +112,16 @@ class ServiceNow:
             self._checked = True  # and the server has told its clock, before anything is bound to it
         position = state.get("pass") or self._begin(state)
         while True:
-            limit = self._limit
+            limit = position.get("limit") or self._limit
             try:
                 answer = self._read(_query(position), limit=limit, offset=position["offset"])
             except Refused as error:
                 if not error.code.startswith(CANCELLED) or limit == 1:
                     raise
-                self._limit = max(1, limit // 2)
+                position |= {"limit": None}
+                self._limit = max(1, min(limit, self._limit) // 2)
             else:
-                self._limit = min(self.options.page_size, limit + max(1, self.options.page_size // 20))
+                self._limit = min(self.options.page_size, self._limit + max(1, self.options.page_size // 20))
                 return self._taken(after, state, position, answer, limit)
 
     def fetch(self, ids: Sequence[str]) -> Page:
@@ -215,13 +216,16 @@ class ServiceNow:
         if rows:
             reached = required(value(rows[-1], "sys_updated_on"), "sys_updated_on")
             position |= {"since": iso(reached), "id": value(rows[-1], "sys_id"), "offset": 0, "total": None}
-        elif not whole:  # a page hidden by access rules; rows that left meanwhile moved the others up
+            position |= {"limit": None}
+        elif not whole and 2 * limit <= self.options.list_size:  # hidden by access rules: look further ahead
+            position |= {"limit": 2 * limit}
+        elif not whole:  # still nothing: go on behind it; rows that left meanwhile moved the others up
             left = max(0, (position["total"] or total) - total)
             position |= {"offset": max(0, position["offset"] + limit - left), "total": total}
         if whole and position["phase"] == "next":
             return self._finished(after, state, position, tickets)
         if whole:
-            position |= {"phase": "next", "id": "", "offset": 0, "total": None}
+            position |= {"phase": "next", "id": "", "offset": 0, "total": None, "limit": None}
         elif rows:
             position |= {"phase": "rest"}
         return page(after, state | {"pass": position}, more=True, tickets=tickets)

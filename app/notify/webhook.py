@@ -104,7 +104,7 @@ class Sender:
 def _retry_after(value: str, at: datetime) -> timedelta | None:
     try:
         seconds = float(value)
-        if math.isnan(seconds):
+        if math.isnan(seconds):  # "nan" is a number to float() and to nobody else
             return None
     except ValueError:
         try:

@@ -72,7 +72,12 @@ def _settle(runtime: Runtime, due: Due, answer: Answer, at: datetime) -> None:
         if then.disable:
             webhooks.disable(session, due.subscription.id, then.disable)
             events.write(
-                session, "subscription.disabled", due.subscription.id, {"reason": then.disable}, at=at
+                session,
+                "subscription.disabled",
+                due.subscription.id,
+                {"reason": then.disable},
+                at=at,
+                owed=False,
             )
 
 
@@ -96,7 +101,7 @@ def subscribe(
     )  # fmt: skip
     with runtime.store.write() as session:
         webhooks.subscribe(session, made, secret)
-        events.write(session, "subscription.created", made.id, {"url": url}, at=at, actor=actor)
+        events.write(session, "subscription.created", made.id, {"url": url}, at=at, actor=actor, owed=False)
     return made, secret
 
 
@@ -104,7 +109,7 @@ def change(runtime: Runtime, id_: str, values: dict[str, Any], *, actor: str) ->
     with runtime.store.write() as session:
         changed = webhooks.change(session, id_, values)
         names = {"changed": sorted(values)}
-        events.write(session, "subscription.changed", id_, names, at=runtime.now(), actor=actor)
+        events.write(session, "subscription.changed", id_, names, at=runtime.now(), actor=actor, owed=False)
     return changed
 
 
@@ -112,7 +117,7 @@ def rotate(runtime: Runtime, id_: str, *, actor: str) -> str:
     secret, at = sign.new_secret(), runtime.now()
     with runtime.store.write() as session:
         webhooks.rotate(session, id_, secret, until=at + ROTATION)
-        events.write(session, "subscription.rotated", id_, {}, at=at, actor=actor)
+        events.write(session, "subscription.rotated", id_, {}, at=at, actor=actor, owed=False)
     return secret
 
 

@@ -366,10 +366,13 @@ def _home(session: Session, finding: Finding) -> str | None:
 def _state(
     session: Session, pattern_id: str | None, state: PatternState, at: datetime, *, touched: bool = False
 ) -> None:
-    """Move a pattern's state on; a recovered pattern that fires again has regressed."""
+    """Move a pattern's state on; a recovered pattern that fires again has regressed, and stays so when it
+    gets worse: that its fix failed is what people must know."""
     if pattern_id is None:
         return
     before = patterns.resolve(session, pattern_id)
+    if before.state is PatternState.REGRESSED:
+        state = before.state
     if before.state in (PatternState.RECOVERED, PatternState.FIX_PENDING) and state is not before.state:
         state = PatternState.REGRESSED if before.state is PatternState.RECOVERED else before.state
     values: dict[str, Any] = {"touched": True} if touched else {}

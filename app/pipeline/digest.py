@@ -48,7 +48,8 @@ class Digested:
     topics: dict[str, Topic] = field(default_factory=dict)
     vectors: list[tuple[str, str, Vector | None]] = field(default_factory=list)
     knots: list[dict[str, Any]] = field(default_factory=list)
-    night: datetime | None = None
+    night: datetime | None = None  # the midnight the batch began with, if it did
+    nightly: int = 0  # how many of the first acts were that night's
 
 
 def digest(runtime: Runtime, *, limit: int = BATCH, until: datetime | None = None) -> int:
@@ -130,7 +131,7 @@ def _nights(held: Memory, at: datetime, done: Digested) -> None:
     if last is None or midnight > last:
         revisions = held.grouping.consolidate(midnight)
         done.acts += [(midnight, revision) for revision in revisions]
-        done.night = midnight
+        done.night, done.nightly = midnight, len(done.acts)
 
 
 def _sight(
@@ -167,9 +168,8 @@ def _scan(held: Memory, ticket: Ticket, item: Item, done: Digested) -> None:
 
 def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Ticket], done: Digested) -> None:
     ids = [t.id for t in batch]
-    nightly = [act for act in done.acts if act[0] == done.night]
     if done.night is not None:
-        regroup.write_down(runtime, session, held, nightly)
+        regroup.write_down(runtime, session, held, done.acts[: done.nightly])
         naming.nightly(session, held, done.night)
     topics.ensure(session, done.topics.values())
     held.book.know(done.topics.values())
@@ -179,7 +179,7 @@ def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Tic
     held.take(done.sightings)
     tickets.save_vectors(session, runtime.embedder.model_id, done.vectors)
     tickets.mark_digested(session, ids, at=runtime.now())
-    regroup.write_down(runtime, session, held, done.acts[len(nightly) :])
+    regroup.write_down(runtime, session, held, done.acts[done.nightly :])
     sources.save_terms(session, held.hood.counts(changed=True))
     consolidated = held.grouping.state.consolidated_at
     sources.save_note(session, NOTE, {
@@ -189,14 +189,3 @@ def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Tic
         "fresh": sorted(held.fresh),
         "knots": [*sources.note(session, NOTE).get("knots", ()), *done.knots],
     })  # fmt: skip
-
-
-def _write_acts(runtime: Runtime, session: Session, held: Memory, done: Digested) -> None:
-    """Day by day and night by night: a name made at night knows nothing of the batch's later tickets."""
-    start = 0
-    for night in done.nights:
-        regroup.write_down(runtime, session, held, done.acts[start : night.begin])
-        regroup.write_down(runtime, session, held, done.acts[night.begin : night.end])
-        naming.nightly(session, held, night.at)
-        start = night.end
-    regroup.write_down(runtime, session, held, done.acts[start:])

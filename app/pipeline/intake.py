@@ -65,7 +65,7 @@ def accept(
             sources.received(session, name, at=at, newest_at=newest, notes=notes)
         done = tickets.save(session, _without_boilerplate(session, fresh, stored), seen_at=at)
         if checkpoint is not None:
-            tickets.delete(session, checkpoint.source, deleted, at=at)
+            tickets.delete(session, checkpoint.source, deleted)
             sources.save_checkpoint(session, checkpoint)
         ids = {s: tickets.known(session, s, [d.external_id for d in fresh if d.source == s]) for s in stored}
     new, changed = set(done.new), set(done.changed)

@@ -20,6 +20,7 @@ from app.store import alerts, events, patterns, releases, sources, tickets, topi
 
 WINDOW = timedelta(days=30)  # the others a pattern's customers are compared with
 LEAST_WINDOW = timedelta(days=7)
+COMPARED = 4_000  # other tickets looked at: enough for every share that matters
 MOST_SNOOZE = timedelta(days=365)
 
 
@@ -151,7 +152,7 @@ def common_thread(runtime: Runtime, id_: str) -> list[Thread]:
         end = members[0].created_at
         start = min(max(members[-1].created_at, end - WINDOW), end - LEAST_WINDOW)
         ids = {t.id for t in members}
-        others = [t for t in tickets.between(session, start, end) if t.id not in ids]
+        others = [t for t in tickets.between(session, start, end, most=COMPARED) if t.id not in ids]
     return compare([_witness(t) for t in members if t.created_at >= start], [_witness(t) for t in others])
 
 

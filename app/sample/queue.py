@@ -245,7 +245,7 @@ def _plant_secrets(rng: Random, planned: list[Planned], tickets: list[RawTicket]
     lines = (
         ("My card is {}, please charge it instead.", "4111 1111 1111 1111"),
         ("Card used: {} exp 12/29.", "5555 5555 5555 4444"),
-        ("Please refund to {}.", "DE89 3704 0044 0532 0130"),
+        ("Please refund to {}.", "DE89 3704 0044 0532 0130 00"),
         ("Our account for the refund: {}", "GB82 WEST 1234 5698 7654 32"),
         ("Here is the token we use: Authorization: Bearer {}", f"tb_live_{token}"),
         ("Key in our script: api_key={}", token[::-1]),

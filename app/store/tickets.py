@@ -98,8 +98,11 @@ def _row(draft: TicketDraft) -> dict[str, Any]:
     return values
 
 
-def delete(session: Session, source: str, external_ids: Sequence[str], *, at: datetime) -> tuple[str, ...]:
-    """Mark tickets as deleted at their source: the text goes at once, the rest with the next digestion."""
+def delete(session: Session, source: str, external_ids: Sequence[str]) -> tuple[str, ...]:
+    """Mark tickets as deleted at their source: the text goes at once, the rest with the next digestion.
+
+    When they were last changed stays, so that a ticket restored at the source is taken again.
+    """
     stored = known(session, source, external_ids)
     gone = [k.id for k in stored.values()]
     for some in chunks(gone):
@@ -107,7 +110,7 @@ def delete(session: Session, source: str, external_ids: Sequence[str], *, at: da
             update(TicketRow)
             .where(_T.id.in_(some), _T.status != Status.DELETED.value)
             .values(status=Status.DELETED.value, subject="", body="", resolution="", digested_at=None,
-                    updated_at=at, content_hash="deleted")
+                    content_hash="deleted")
         )  # fmt: skip
     return tuple(gone)
 
@@ -161,15 +164,16 @@ def members(session: Session, pattern_id: str, *, limit: int | None = None) -> l
     return [record(Ticket, row) for row in session.scalars(query)]
 
 
-def between(session: Session, start: datetime, end: datetime) -> list[Ticket]:
-    """Every live ticket created in [start, end), oldest first."""
-    query = (
-        select(TicketRow)
-        .where(_T.created_at >= start, _T.created_at < end)
-        .where(_T.status != Status.DELETED.value)
-        .order_by(_T.created_at, _T.id)
-    )
-    return [record(Ticket, row) for row in session.scalars(query)]
+def between(session: Session, start: datetime, end: datetime, *, most: int | None = None) -> list[Ticket]:
+    """Live tickets created in [start, end), oldest first; of more than `most` an even sample by id."""
+    query = select(TicketRow).where(_T.created_at >= start, _T.created_at < end)
+    query = query.where(_T.status != Status.DELETED.value)
+    if most is not None:
+        # The last characters of an id are a hash: their order is as good as a shuffle, and always the same.
+        drawn = query.order_by(func.substr(_T.id, 23), _T.id).limit(most)
+        found = [record(Ticket, row) for row in session.scalars(drawn)]
+        return sorted(found, key=lambda t: (t.created_at, t.id))
+    return [record(Ticket, row) for row in session.scalars(query.order_by(_T.created_at, _T.id))]
 
 
 def texts(session: Session, start: datetime, end: datetime, *, most: int) -> list[tuple[str, str]]:
@@ -298,7 +302,10 @@ def cached_vectors(session: Session, model_id: str, hashes: Sequence[str]) -> di
 def save_vectors(
     session: Session, model_id: str, vectors: Sequence[tuple[str, str, NDArray[np.float16] | None]]
 ) -> None:
-    """Append (ticket, text hash, vector or None to retire) rows."""
+    """Append (ticket, text hash, vector or None to retire) rows; of a retired ticket no vector stays."""
+    retired = [t for t, _, v in vectors if v is None]
+    for some in chunks(retired):
+        session.execute(update(VectorRow).where(_V.ticket_id.in_(some)).values(vector=None))
     rows = [
         {"ticket_id": t, "model_id": model_id, "text_hash": h, "vector": None if v is None else v.tobytes()}
         for t, h, v in vectors

@@ -42,7 +42,7 @@ def connect(sim: ServiceNowSimulator, desk: Desk, *, base_url: str = HOST, **opt
         user="reader",
         password="SERVICENOW",
         page_size=PAGE,
-        list_size=15,
+        list_size=100,
         sweep_every_s=86_400 if sim.world.very_late_s else NEVER_S,
     )
     outside = Outside(
@@ -60,8 +60,13 @@ def truth(sim: ServiceNowSimulator) -> dict[str, tuple[str, str, str]]:
     return {sys_id(int(key)): value for key, value in sim.world.truth().items()}
 
 
-def reader_of(sim: ServiceNowSimulator, *, page_size: int = PAGE) -> Reader:
-    return Reader(lambda desk: connect(sim, desk, page_size=page_size), sim.clock, sim.random, restarts=False)
+def reader_of(sim: ServiceNowSimulator, *, page_size: int = PAGE, list_size: int = 100) -> Reader:
+    return Reader(
+        lambda desk: connect(sim, desk, page_size=page_size, list_size=list_size),
+        sim.clock,
+        sim.random,
+        restarts=False,
+    )
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
@@ -96,6 +101,15 @@ def test_a_cancelled_transaction_is_read_again_in_smaller_pages() -> None:
     reader = reader_of(sim, page_size=50)
     reader.drain()
     assert reader.desk.view() == truth(sim)
+
+
+def test_however_many_records_are_hidden_in_a_row_the_readable_ones_behind_them_arrive() -> None:
+    for seed in range(30):
+        sim = simulator(seed, quiet=True)
+        sim.clock.sleep(11 * 3600)
+        reader = reader_of(sim, page_size=1, list_size=1)
+        reader.drain()
+        assert reader.desk.view() == truth(sim)
 
 
 def test_an_ignored_filter_stops_the_walk_instead_of_reading_the_table_for_ever() -> None:

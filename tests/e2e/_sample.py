@@ -185,6 +185,14 @@ class Desk:
         assert answer.status_code == 200, answer.text
         return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", answer.text))).strip()
 
+    def page_with(self, path: str, text: str, *, looks: int = 20) -> str:
+        """A page whose slower part may come with a later look: the first one that says `text`."""
+        for _ in range(looks):
+            page = self.page(path)
+            if text in page:
+                return page
+        raise AssertionError(f"{path} never said {text!r}: {page}")
+
     @cached_property
     def tickets(self) -> dict[str, Row]:
         """Every ticket by its number in the ticketing tool."""

@@ -249,7 +249,7 @@ def _part(state: State, group: Group, halves: Halves, at: datetime) -> Revision:
 
 
 def _merge(state: State, at: datetime) -> list[Revision]:
-    names = sorted(state.groups)
+    names = sorted(name for name, group in state.groups.items() if group.count)
     if len(names) < 2:
         return []
     groups = [state.groups[name] for name in names]
