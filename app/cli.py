@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.console import Console
@@ -140,7 +140,7 @@ def import_(
     explicit = _mapping(column or [], mapping)
     with _runtime(config) as runtime:
         found = importing.plan(file, explicit, keep_unknown=keep_unknown)
-        reading = columns.Reading(source=name, now=runtime.now(), naive_tz=ZoneInfo(time_zone))
+        reading = columns.Reading(source=name, now=runtime.now(), naive_tz=_zone(time_zone))
         if dry_run:
             _show_dry_run(runtime, importing.preview(file, found, reading, rows=5), found)
             return
@@ -161,6 +161,15 @@ def import_(
         if done.rejected:
             out.print(f"rejected rows are listed in {rejects}", highlight=False)
         _say_waiting(runtime)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise Invalid(
+            f'--time-zone takes a zone like "Europe/Berlin", not {name!r}', pointer="time_zone"
+        ) from error
 
 
 def _mapping(pairs: list[str], file: Path | None) -> dict[str, str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,14 @@ from app.ingest import columns, files
 from app.ingest.columns import Mapping as Columns
 from app.ingest.columns import Reading
 from app.ingest.files import Rejected
-from app.pipeline import intake
+from app.pipeline import intake, lease
 from app.pipeline.digest import digest
 from app.runtime import Runtime
 from app.store import sources, tickets
 
 CHUNK = 500
+PAUSE_S = 1.0
+PATIENCE_S = lease.KEPT.total_seconds() + 5 * PAUSE_S
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all."""
 
@@ -85,7 +89,8 @@ def store(
     start = 0 if known.get("done") else int(known.get("line", 0))
     done = Imported()
     batch: list[RawTicket] = []
-    rows = line = 0
+    rows = line = written = 0
+    _keep_rejects(rejects, until=start)
     for row in files.open_rows(path):
         rows, line = rows + 1, row.line
         if line <= start:
@@ -96,16 +101,16 @@ def store(
         else:
             batch.append(found)
         if len(batch) == CHUNK:
+            written = _add_rejects(rejects, done.rejected, written)
             _commit(
                 runtime, batch, done, Checkpoint(reading.source, stream, {"line": line}), backfill=backfill
             )
             batch = []
             progress(rows, total)
+    _add_rejects(rejects, done.rejected, written)
     _commit(runtime, batch, done, Checkpoint(reading.source, stream, {"line": line, "done": True}),
             backfill=backfill)  # fmt: skip
     progress(rows, total)
-    if done.rejected:
-        _write_rejects(rejects, done.rejected, resumed=start > 0)
     return done
 
 
@@ -128,12 +133,28 @@ def _identity(path: Path) -> str:
     return hashlib.sha256(start + str(path.stat().st_size).encode()).hexdigest()[:16]
 
 
-def _write_rejects(path: Path, rejected: Sequence[Rejected], *, resumed: bool) -> None:
+def _keep_rejects(path: Path, *, until: int) -> None:
+    """Of an interrupted import's rejects, keep those of the lines that are not read again."""
+    with _writable(path):
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if until else []
+            path.write_text("".join(x for x in lines if json.loads(x)["line"] <= until), encoding="utf-8")
+
+
+def _add_rejects(path: Path, rejected: Sequence[Rejected], written: int) -> int:
+    """Append those not yet written, before the chunk that follows them is committed; how many are written now."""
+    if len(rejected) > written:
+        with _writable(path), path.open("a", encoding="utf-8") as file:
+            for one in rejected[written:]:
+                file.write(json.dumps({"line": one.line, "reason": one.reason}) + "\n")
+    return len(rejected)
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a" if resumed else "w", encoding="utf-8") as file:
-            for one in rejected:
-                file.write(json.dumps({"line": one.line, "reason": one.reason}) + "\n")
+        yield
     except OSError as error:
         raise Invalid(f"cannot write the rejects file {path}: {error.strerror}") from error
 
@@ -144,15 +165,35 @@ def accept_all(runtime: Runtime, raws: Sequence[RawTicket], *, backfill: bool) -
         intake.accept(runtime, raws[start : start + CHUNK], source_kind="file", backfill=backfill)
 
 
-def digest_all(runtime: Runtime, *, progress: Progress = lambda _done, _all: None) -> int:
-    """Digest everything that waits; how many tickets. Stops early when another process digests."""
-    with runtime.store.read() as session:
-        total = tickets.count_undigested(session)
+def digest_all(
+    runtime: Runtime,
+    *,
+    progress: Progress = lambda _done, _all: None,
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
+    """Digest everything that waits; how many tickets.
+
+    The lease of a writer that was killed is waited out; one that lives and digests is left to it.
+    """
+    total = left = _waiting(runtime)
     done = 0
-    while some := digest(runtime):
+    idle_s = 0.0
+    while left and idle_s < PATIENCE_S:
+        some = digest(runtime)
         done += some
         progress(min(done, total), total)
+        before, left = left, _waiting(runtime)
+        if some or left < before:
+            idle_s = 0.0
+        if left and not some:
+            pause(PAUSE_S)
+            idle_s += PAUSE_S
     return done
+
+
+def _waiting(runtime: Runtime) -> int:
+    with runtime.store.read() as session:
+        return tickets.count_undigested(session)
 
 
 def shown(raw: RawTicket, draft: Any) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from httpx import Response
+from httpx2 import Response
 
 from app.domain import Alert, Tier, TopicKind
 from app.pipeline import access
@@ -69,9 +68,9 @@ def pattern_ids(runtime: Runtime) -> tuple[str, str]:
 
 
 @pytest.fixture
-def keyed(runtime: Runtime) -> Iterator[dict[str, dict[str, str]]]:
+def keyed(runtime: Runtime) -> dict[str, dict[str, str]]:
     """Headers of a key of each scope; from the first key on nobody may ask without one."""
-    yield {
+    return {
         s: {"Authorization": f"Bearer {access.make_key(runtime, s, [s])[0]}"}
         for s in ("read", "write", "admin")
     }
@@ -491,7 +490,7 @@ def test_a_key_may_do_what_its_scope_says(
 def test_without_a_known_key_nothing_is_told_once_keys_exist(
     api: TestClient, keyed: dict[str, dict[str, str]], header: str | None
 ) -> None:
-    headers = {"Authorization": header.encode("latin1")} if header else {}
+    headers = {b"Authorization": header.encode("latin1")} if header else {}
     for path in ("tickets", "patterns", "alerts", "releases", "sources", "events", "subscriptions"):
         answer = api.get(f"/v1/{path}", headers=headers)
         problem(answer, 401)

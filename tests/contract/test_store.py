@@ -172,7 +172,7 @@ def test_a_deleted_ticket_loses_its_text_at_once(store: Store) -> None:
     (id_,) = saved(store, 1)
     with store.write() as session:
         tickets.mark_digested(session, [id_], at=START)
-        assert tickets.delete(session, "desk", ["T-0001", "T-9999"], at=START + HOUR) == (id_,)
+        assert tickets.delete(session, "desk", ["T-0001", "T-9999"]) == (id_,)
     with store.read() as session:
         gone = tickets.get(session, id_)
         assert (gone.subject, gone.body, gone.status, gone.digested_at) == ("", "", Status.DELETED, None)
@@ -227,18 +227,27 @@ def test_vectors_are_a_log_and_a_cache_by_text(store: Store) -> None:
     with store.write() as session:
         tickets.save_vectors(session, MODEL, [("t1", "h1", vector), ("t2", "h2", vector + 1)])
         tickets.save_vectors(session, "other", [("t1", "h1", vector + 9)])
-        tickets.save_vectors(session, MODEL, [("t1", "h3", vector + 2), ("t2", "", None)])
+        tickets.save_vectors(session, MODEL, [("t1", "h3", vector + 2)])
     with store.read() as session:
         assert set(tickets.cached_vectors(session, MODEL, ["h1", "h2", "h9", ""])) == {"h1"}, "erased"
         assert np.array_equal(tickets.cached_vectors(session, "other", ["h1"])["h1"], vector + 9)
-        newest = tickets.vectors_of(session, MODEL, ["t1", "t2"])
+        assert np.array_equal(tickets.vectors_of(session, MODEL, ["t1", "t2"])["t1"], vector + 2)
         log = tickets.vectors_after(session, MODEL, 0, limit=99)
         assert tickets.last_vector_seq(session, MODEL) == log[-1].seq
-        later = tickets.vectors_after(session, MODEL, log[1].seq, limit=99)
-    assert list(newest) == ["t1"]
-    assert np.array_equal(newest["t1"], vector + 2)
-    assert [row.ticket_id for row in log] == ["t1", "t2", "t1", "t2"]
-    assert [row.vector is None for row in later] == [False, True]
+        assert [row.ticket_id for row in tickets.vectors_after(session, MODEL, log[0].seq, limit=1)] == ["t2"]
+    assert [row.ticket_id for row in log] == ["t1", "t2", "t1"]
+
+
+def test_of_a_retired_ticket_no_vector_stays_and_the_log_says_so(store: Store) -> None:
+    vector = np.arange(8, dtype=np.float16)
+    with store.write() as session:
+        tickets.save_vectors(session, MODEL, [("t1", "h1", vector), ("t2", "h2", vector)])
+        tickets.save_vectors(session, MODEL, [("t2", "", None)])
+    with store.read() as session:
+        assert list(tickets.vectors_of(session, MODEL, ["t1", "t2"])) == ["t1"]
+        assert set(tickets.cached_vectors(session, MODEL, ["h1", "h2"])) == {"h1"}
+        log = tickets.vectors_after(session, MODEL, 0, limit=99)
+    assert [(row.ticket_id, row.vector is None) for row in log] == [("t1", False), ("t2", True), ("t2", True)]
 
 
 # --- topics and sightings ---------------------------------------------------------------------------
