@@ -79,9 +79,10 @@ def store(
     *,
     rejects: Path,
     backfill: bool = True,
+    chunk: int = CHUNK,
     progress: Progress = lambda _done, _all: None,
 ) -> Imported:
-    """Store every row; one that was interrupted goes on where the last committed chunk ended."""
+    """Store every row, `chunk` at a time; one that was interrupted goes on where the last commit ended."""
     total = sum(1 for _ in files.open_rows(path))
     stream = f"file:{_identity(path)}"
     with runtime.store.read() as session:
@@ -100,7 +101,7 @@ def store(
             done.rejected.append(found)
         else:
             batch.append(found)
-        if len(batch) == CHUNK:
+        if len(batch) == chunk:
             written = _add_rejects(rejects, done.rejected, written)
             _commit(
                 runtime, batch, done, Checkpoint(reading.source, stream, {"line": line}), backfill=backfill

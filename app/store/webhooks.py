@@ -142,6 +142,7 @@ def claim(session: Session, *, at: datetime, limit: int, lease_s: float, each: i
     due = (
         select(_D.id, _D.next_at, _D.attempts, rank.label("rank"))
         .where(_D.state == "pending", _D.next_at <= at)
+        .where(_D.subscription_id.in_(select(_S.id).where(_S.active)))  # what is switched off keeps waiting
         .subquery()
     )
     candidates = session.execute(

@@ -130,12 +130,11 @@ def test_importing_again_changes_not_a_byte(runtime: Runtime, later: Clock, tmp_
 
 
 def test_an_import_broken_off_between_chunks_goes_on_to_the_same_end(
-    runtime: Runtime, later: Clock, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, later: Clock, sqlite_url: str, tmp_path: Path
 ) -> None:
     rows = [dict(row) for row in ROWS]
     rows[5]["created_at"] = "broken"
     path = write(tmp_path / "desk.csv", rows)
-    monkeypatch.setattr(importing, "CHUNK", 50)
     found = importing.plan(path, {}, keep_unknown=False)
     reading = columns.Reading(source="desk", now=later())
     rejects = tmp_path / "rejects.jsonl"
@@ -145,7 +144,7 @@ def test_an_import_broken_off_between_chunks_goes_on_to_the_same_end(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        importing.store(runtime, path, found, reading, rejects=rejects, progress=stop)
+        importing.store(runtime, path, found, reading, rejects=rejects, chunk=50, progress=stop)
     assert load(runtime, path).accepted < len(rows)
     with runtime.store.read() as session:
         assert tickets.total(session) == len(rows) - 1
