@@ -21,6 +21,7 @@ from app.api.deps import (
     whole,
 )
 from app.api.idempotency import Idempotent
+from app.detectors.grouping import EditKind
 from app.domain import Pattern, PatternState
 from app.pipeline import review
 from app.store import alerts, events, patterns, tickets
@@ -106,6 +107,34 @@ def merge(
     _unchanged(run, id, if_match)
     found = review.merge(run, content.pattern_id, into=id, actor=actor)
     return answer(request, schemas.pattern(found), tag=tag(found))
+
+
+@router.get("/{id}/edits", operation_id="listPatternEdits")
+def list_edits(request: Request, run: Run, actor: Reader, id: str) -> Response:
+    """What people decided about a pattern, oldest first."""
+    with run.store.read() as session:
+        named = patterns.resolve(session, id).id
+        found = [e for e in patterns.edits(session) if named in e.patterns]
+    return answer(request, {"data": [schemas.edit(e) for e in found], "next_cursor": None})
+
+
+@router.post("/{id}/edits", operation_id="editPattern")
+def edit(
+    request: Request, run: Run, actor: Writer, id: str, content: schemas.EditIn, if_match: IfMatch = None
+) -> Response:
+    """Split tickets off, move one here, take one out, keep apart, pin, dismiss, or undo an edit.
+
+    Refused with 409 when it contradicts an earlier edit, which is named.
+    """
+    _unchanged(run, id, if_match)
+    kind = EditKind(content.kind)
+    named = () if kind is EditKind.UNDO else (id, content.pattern_id) if content.pattern_id else (id,)
+    made = review.edit(
+        run, kind, patterns_=named, tickets_=content.tickets, undoes=content.undoes, actor=actor
+    )
+    with run.store.read() as session:
+        found = patterns.resolve(session, patterns.heir(session, id))
+    return answer(request, schemas.pattern(found) | {"edit_id": made}, tag=tag(found))
 
 
 def _unchanged(run: Run, id: str, if_match: str | None) -> None:

@@ -20,6 +20,7 @@ from app.domain import (
     Subscription,
     Ticket,
 )
+from app.store.patterns import Edit
 from app.store.sources import Health
 from app.store.webhooks import Attempt
 
@@ -151,6 +152,19 @@ class MergeIn(Wire):
     pattern_id: Text
 
 
+class EditIn(Wire):
+    """A decision about a pattern that holds for ever, for tickets that arrive later too."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"kind": "split", "tickets": ["tkt_01m7sb910rb9fanawbxh8xc4g7"]}},
+    )
+    kind: Literal["split", "move", "remove", "separate", "pin", "dismiss", "undo"]
+    tickets: list[Text] = Field(default_factory=list, max_length=500)
+    pattern_id: Text = Field("", description="with separate: the pattern this one is not the same as")
+    undoes: Text = Field("", description="with undo: the id of the edit to take back")
+
+
 class SimilarFilters(Wire):
     """Only cases that match every one given are returned."""
 
@@ -264,6 +278,13 @@ def pattern(p: Pattern) -> dict[str, Any]:
         "first_at": time(p.first_at), "last_at": time(p.last_at), "founded_at": time(p.founded_at),
         "merged_into": p.merged_into, "split_from": p.split_from, "owner": p.owner, "version": p.version,
         "links": {"self": f"/v1/patterns/{p.id}", "page": f"/patterns/{p.id}"},
+    }  # fmt: skip
+
+
+def edit(e: Edit) -> dict[str, Any]:
+    return {
+        "id": e.id, "kind": e.kind, "patterns": list(e.patterns), "tickets": list(e.tickets),
+        "value": e.value, "actor": e.actor, "at": time(e.at), "undoes": e.undoes or None,
     }  # fmt: skip
 
 

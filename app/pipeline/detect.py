@@ -242,7 +242,11 @@ def _act(
         if _continue(session, held, tick, alert, finding) and alert.tier is Tier.WATCH and finding:
             raised.append(finding)
     ongoing = [a for a in standing if a.topic.id not in {f.topic.id for f in raised}]
-    fresh = [f for f in by_topic.values() if _is_raised(f, tick) and not _was_judged(f, closed, tick.at)]
+    muted = patterns.muted(session)
+    fresh = [
+        f for f in by_topic.values()
+        if _is_raised(f, tick) and not _was_judged(f, closed, tick.at, is_muted=f.topic.key in muted)
+    ]  # fmt: skip
     events_ = _one_per_event(held, [*raised, *fresh], ongoing)
     per_week = runtime.settings.alerts_per_week
     weeks = horizon_weeks(per_week)
@@ -275,15 +279,14 @@ def _is_raised(finding: Finding, tick: Tick) -> bool:
     return finding.kind in NOTICES or finding.strength >= tick.watch_bar(finding.topic)
 
 
-def _was_judged(finding: Finding, closed: Sequence[Alert], at: datetime) -> bool:
-    """Whether a person closed this topic's last alert and it is not much worse now."""
+def _was_judged(finding: Finding, closed: Sequence[Alert], at: datetime, *, is_muted: bool) -> bool:
+    """Whether a person closed this topic's last alert, or dismissed the pattern, and it is not much worse now."""
     last = next((a for a in closed if a.topic.id == finding.topic.id and a.resolved_at), None)
     if last is None or last.resolved_at is None or not last.verdict:
+        return is_muted
+    if not is_muted and at - last.resolved_at >= CLOSED_BY_HAND:
         return False
-    return (
-        at - last.resolved_at < CLOSED_BY_HAND
-        and finding.strength < float(last.finding.get("strength", 0.0)) + MUCH_WORSE
-    )
+    return finding.strength < float(last.finding.get("strength", 0.0)) + MUCH_WORSE
 
 
 def _continue(session: Session, held: Memory, tick: Tick, alert: Alert, finding: Finding | None) -> bool:

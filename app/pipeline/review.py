@@ -92,7 +92,9 @@ def rename(runtime: Runtime, id_: str, name: str, *, actor: str) -> Pattern:
 
 def merge(runtime: Runtime, loser: str, *, into: str, actor: str) -> Pattern:
     """Merge a pattern into another: for ever, for tickets that arrive later too."""
-    return edit(runtime, EditKind.MERGE, patterns_=(into, loser), actor=actor)
+    edit(runtime, EditKind.MERGE, patterns_=(into, loser), actor=actor)
+    with runtime.store.read() as session:
+        return patterns.resolve(session, patterns.heir(session, into))
 
 
 def edit(
@@ -103,14 +105,17 @@ def edit(
     tickets_: Sequence[str] = (),
     undoes: str = "",
     actor: str,
-) -> Pattern:
-    """Carry out a hand edit, or refuse it naming the edit it contradicts; the pattern it leaves behind."""
+) -> str:
+    """Carry out a hand edit and return its id, or refuse it naming the edit it contradicts.
+
+    It holds for ever, for tickets that arrive later too; an undo names the edit it takes back.
+    """
     at = runtime.now()
     identity = (kind.value, *patterns_, *tickets_, undoes)
     with runtime.lock:
         held = memory.of(runtime)
         with runtime.store.read() as session:
-            ids = [_living(session, id_).id for id_ in patterns_ if id_]
+            ids = [_living(session, id_).id for id_ in patterns_]
             asked = Edit(id=sortable_id("edt", at, *identity), kind=kind, at=at, actor=actor,
                          patterns=tuple(ids), tickets=tuple(tickets_), undoes=undoes)  # fmt: skip
             _recall(runtime, session, held, held.grouping.needs(asked))
@@ -120,20 +125,42 @@ def edit(
                 patterns.save_edit(session, id_=done.id, kind=done.kind.value, patterns=done.patterns,
                                    tickets=done.tickets, actor=actor, at=at, undoes=done.undoes)  # fmt: skip
                 regroup.write_down(runtime, session, held, [(at, r) for r in revisions], actor=actor)
+                _mute(session, done, at, actor)
                 held.edit_seq = patterns.last_edit(session)
-                left = ids[0] if ids else next((p for p in done.patterns if p), "")
-                return patterns.resolve(session, patterns.heir(session, left))
         except BaseException:
             runtime.memory = None
             raise
+    return done.id
+
+
+def _mute(session: Session, done: Edit, at: datetime, actor: str) -> None:
+    """A dismissed pattern goes on absorbing its tickets, silently; undoing that lets it speak again."""
+    undone = next((e for e in patterns.edits(session) if e.id == done.undoes), None)
+    if done.kind is EditKind.DISMISS:
+        named, is_muted = done.patterns[0], True
+    elif undone is not None and undone.kind == EditKind.DISMISS.value:
+        named, is_muted = undone.patterns[0], False
+    else:
+        return
+    id_ = patterns.heir(session, named)
+    before = patterns.resolve(session, id_)
+    state = PatternState.DISMISSED if is_muted else PatternState.WATCHING
+    patterns.change(session, id_, muted=is_muted, state=state.value)
+    data = about(id_) | {"name": before.name, "state": state.value, "was": before.state.value}
+    events.write(session, "pattern.changed", id_, data, at=at, actor=actor)
+    for alert in alerts.of_patterns(session, [id_]).get(id_, []) if is_muted else []:
+        if alert.resolved_at is None:
+            alerts.change(session, alert.id, resolved_at=at, updated_at=at, verdict="noise",
+                          reason="not a pattern")  # fmt: skip
 
 
 def _recall(runtime: Runtime, session: Session, held: memory.Memory, ids: Sequence[str]) -> None:
     """Have the tickets an edit names in memory, however old they are."""
-    found = list(tickets.by_ids(session, ids).values())
-    for ticket, item in zip(found, memory.items_of(runtime, session, found), strict=True):
-        if ticket.pattern_id is not None:
-            held.grouping.recall(item, ticket.pattern_id)
+    found = tickets.by_ids(session, ids)
+    for item in memory.items_of(runtime, session, list(found.values())):
+        home = found[item.ticket_id].pattern_id
+        if home is not None:
+            held.grouping.recall(item, home)
 
 
 def _living(session: Session, id_: str) -> Pattern:

@@ -156,6 +156,11 @@ def sums(session: Session) -> list[Sums]:
     return [record(Sums, row) for row in session.scalars(query)]
 
 
+def muted(session: Session) -> set[str]:
+    """Patterns that people dismissed."""
+    return set(session.scalars(select(_P.id).where(_P.muted)))
+
+
 def save_sums(session: Session, every: Sequence[Sums]) -> None:
     """Write the engine's sums of patterns that are already there."""
     own = (
