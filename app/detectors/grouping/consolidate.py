@@ -6,6 +6,7 @@ hysteresis between the thresholds keeps ids and memberships from swinging to and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from app.detectors.grouping.locks import Dissolve, Leave, Merge, Part
 from app.detectors.grouping.place import NO_MATCH, by_signature, found, rank, rough_scores
 from app.detectors.grouping.state import SLACK, Group, Item, Member, State, exact_sum
 
+MOVES = 2
 ROUNDS = 8
 """Passes before consolidation gives up waiting for stillness; two or three are usual."""
 
@@ -53,7 +55,7 @@ def consolidate(state: State, at: datetime) -> list[Revision]:
     state.consolidated_at = max(at, state.consolidated_at or at)
     state.trim([*state.homes, *state.pool])
     revisions: list[Revision] = []
-    moved: set[str] = set()
+    moved: Counter[str] = Counter()
     for _ in range(ROUNDS):
         changes = _round(state, at, moved)
         revisions += changes
@@ -63,7 +65,7 @@ def consolidate(state: State, at: datetime) -> list[Revision]:
     return revisions
 
 
-def _round(state: State, at: datetime, moved: set[str]) -> list[Revision]:
+def _round(state: State, at: datetime, moved: Counter[str]) -> list[Revision]:
     return [
         *_recruit(state, at, moved),
         *_split(state, at),
@@ -76,14 +78,17 @@ def _round(state: State, at: datetime, moved: set[str]) -> list[Revision]:
 # Recruit: rescore the window's tickets
 
 
-def _recruit(state: State, at: datetime, moved: set[str]) -> list[Revision]:
-    """Move, release or take in tickets; each at most once in a consolidation."""
+def _recruit(state: State, at: datetime, moved: Counter[str]) -> list[Revision]:
+    """Move, release or take in tickets; each at most twice in a consolidation.
+
+    Once would leave for the next night what was released before the pattern it belongs to was founded.
+    """
     revisions = []
     for item in sorted(_unsettled(state), key=lambda item: (item.at, item.ticket_id)):
-        if item.ticket_id in moved:
+        if moved[item.ticket_id] == MOVES:
             continue
         if revision := _reconsider(state, item, at):
-            moved.add(item.ticket_id)
+            moved[item.ticket_id] += 1
             revisions.append(revision)
     state.trim([ticket for revision in revisions for ticket in revision.ticket_ids])
     return revisions
@@ -143,7 +148,11 @@ def _is_bound(state: State, member: Member) -> bool:
     """Held by other evidence than meaning: by the pattern's signature, a cluster of reports, a person."""
     if member.rule in ("cluster", "person"):
         return True
-    return bool(member.item.signatures) and state.primary(state.groups[member.pattern_id]) in member.item.keys
+    if not member.item.signatures:
+        return False
+    group = state.groups[member.pattern_id]
+    # What a signature would bring straight back is not let go: the two would take turns every night.
+    return state.primary(group) in member.item.keys or by_signature(state, member.item) is group
 
 
 def _recruited(state: State, item: Item, at: datetime) -> Revision | None:
