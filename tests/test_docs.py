@@ -25,7 +25,7 @@ from app.settings import Settings, SourceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
-MADE_LATER = {"tests/screenshots/inbox.png"}  # by python -m tests.screenshots
+MADE_LATER = {"tests/pictures/inbox.png"}  # by python -m tests.screenshots
 HOSTS = {
     "127.0.0.1", "127.0.0.1:8321", "hooks.example.com", "foreshock.example.com", "www.standardwebhooks.com",
     "acme.zendesk.com",
