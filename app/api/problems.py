@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import logging
+from html import escape
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.errors import ForeshockError, Invalid, TryLater
 
 log = logging.getLogger(__name__)
+
+
+EXPLAINED = {
+    400: "A header has a form that cannot be read. The detail says which form it takes.",
+    401: "No API key was sent, or it is unknown or revoked. Send Authorization: Bearer fsk_...",
+    403: "The key lacks the scope that is named, or the request came from another site's page.",
+    404: "What the address names does not exist.",
+    405: "The address exists, but does not take that method.",
+    409: "The request contradicts what is stored; the detail names it. Read the current state and decide again.",
+    412: "The pattern has changed since it was read. Read it again and send its new ETag as If-Match.",
+    413: "The body is larger than body_limit_kb. Send less at a time.",
+    415: "The body must be JSON, said so by Content-Type: application/json.",
+    421: "The host name is not this machine's. Use 127.0.0.1, or set public_url.",
+    422: "A value cannot be used. errors lists each with a JSON pointer to it.",
+    428: "Changes to a pattern need If-Match with the ETag it was read with.",
+    429: "Too many requests. Wait as long as Retry-After says.",
+    500: "Something unexpected went wrong; the log has it under the request's id.",
+    503: "The same request can succeed later. Wait as long as Retry-After says.",
+}
+"""Every status a problem can have, in words: the page that `type` points to."""
 
 
 class Problem(Exception):
@@ -24,12 +45,15 @@ class Problem(Exception):
         self.status, self.headers = status, headers or {}
 
 
+def _slug(status: int) -> str:
+    return HTTPStatus(status).phrase.lower().replace(" ", "-")
+
+
 def problem(request: Request | None, status: int, detail: str, **more: Any) -> JSONResponse:
     """A problem document; `title` is the status's own phrase, `type` the section that explains it."""
     title = HTTPStatus(status).phrase
-    slug = title.lower().replace(" ", "-")
     headers = more.pop("headers", None)
-    content = {"type": f"/docs/problems#{slug}", "title": title, "status": status, "detail": detail}
+    content = {"type": f"/docs/problems#{_slug(status)}", "title": title, "status": status, "detail": detail}
     if request is not None:
         content["instance"] = request.url.path
     return JSONResponse(content | more, status, media_type="application/problem+json", headers=headers)
@@ -37,6 +61,15 @@ def problem(request: Request | None, status: int, detail: str, **more: Any) -> J
 
 def install(app: FastAPI) -> None:
     """Answer every kind of error as a problem."""
+
+    @app.get("/docs/problems", include_in_schema=False)
+    def _pages() -> HTMLResponse:
+        parts = [
+            f'<h2 id="{_slug(status)}">{status} {HTTPStatus(status).phrase}</h2><p>{escape(text)}</p>'
+            for status, text in EXPLAINED.items()
+        ]
+        head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Problems</title><h1>Problems</h1>'
+        return HTMLResponse(head + "".join(parts) + "</html>")
 
     @app.exception_handler(Problem)
     def _problem(request: Request, error: Problem) -> Response:
