@@ -68,9 +68,7 @@ class Thread:
     @property
     def sentence(self) -> str:
         where = f"say “{self.value}”" if self.attribute == "words" else f"have {self.attribute} {self.value}"
-        text = (
-            f"{self.k} of {self.n} customers ({self.share:.0%}) {where}; elsewhere {self.elsewhere:.0%}"
-        )
+        text = f"{self.k} of {self.n} customers ({self.share:.0%}) {where}; elsewhere {self.elsewhere:.0%}"
         return f"{text} ({self.note})" if self.note else text
 
 
