@@ -15,6 +15,8 @@ from app.errors import Invalid
 from app.pipeline import access, similar
 from app.runtime import Runtime
 
+BACKLOG = 2048  # connections that may wait; what uvicorn itself asks for
+
 
 def service(runtime: Runtime) -> FastAPI:
     """The API with the pages beside it."""
@@ -58,6 +60,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)  # from here a caller waits for an answer and is never refused
     except OSError as error:
         listener.close()
         raise Invalid(
