@@ -155,8 +155,9 @@ def import_(
         stored = done.accepted + done.updated + done.unchanged
         out.print(
             f"{stored:,} tickets from {file.name}: {done.accepted:,} new, {done.updated:,} changed, "
-            f"{done.unchanged:,} unchanged, {len(done.rejected):,} rejected; {digested:,} digested in "
-            f"{took:,.0f} s ({digested / max(took, 1e-6):,.0f} tickets/s)", highlight=False, soft_wrap=True
+            f"{done.unchanged:,} unchanged, {done.repeated:,} told again by a later row, "
+            f"{len(done.rejected):,} rejected; {digested:,} digested in {took:,.0f} s "
+            f"({digested / max(took, 1e-6):,.0f} tickets/s)", highlight=False, soft_wrap=True
         )  # fmt: skip
         if done.rejected:
             out.print(f"rejected rows are listed in {rejects}", highlight=False)

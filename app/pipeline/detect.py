@@ -83,8 +83,7 @@ def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
     at = at or runtime.now()
     if not lease.held(runtime):
         return []
-    with runtime.lock:
-        held = memory.of(runtime)
+    with memory.turn(runtime) as held:
         with runtime.store.read() as session:
             note, digest_note = sources.note(session, NOTE), sources.note(session, DIGEST_NOTE)
             standing = alerts.unresolved(session)
@@ -102,10 +101,9 @@ def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
             fixes.judge(session, held, tick.desk, at)
             voids += [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
             sources.save_note(session, NOTE, {"at": at.isoformat(), "voids": sorted(set(voids))})
-            fresh = sources.note(session, DIGEST_NOTE)
-            if fresh:
-                sources.save_note(session, DIGEST_NOTE, fresh | {"fresh": [], "knots": []})
-        held.fresh.clear()
+            memory.touch(session, held, (alerts.get(session, id_).pattern_id for id_ in opened))
+            held.fresh.clear()
+            memory.keep(session, held, knots=[])
     return opened
 
 
@@ -346,7 +344,7 @@ def _open(session: Session, tick: Tick, finding: Finding, tier: Tier, watched: A
     _tell(session, type_, alert, tick.at, {})
     if tier is Tier.ALERT and finding.kind not in NOTICES:
         state = PatternState.NEW if finding.kind in ("new", "cluster") else PatternState.ESCALATING
-        _state(session, alert.pattern_id, state, tick.at, touched=True)
+        _state(session, alert.pattern_id, state, tick.at)
     return alert.id
 
 
@@ -377,9 +375,7 @@ def _home(session: Session, finding: Finding) -> str | None:
     return best if best and homes.count(best) * 2 >= len(finding.ticket_ids) else None
 
 
-def _state(
-    session: Session, pattern_id: str | None, state: PatternState, at: datetime, *, touched: bool = False
-) -> None:
+def _state(session: Session, pattern_id: str | None, state: PatternState, at: datetime) -> None:
     """Move a pattern's state on; a recovered pattern that fires again has regressed, and stays so when it
     gets worse: that its fix failed is what people must know."""
     if pattern_id is None:
@@ -389,9 +385,8 @@ def _state(
         state = before.state
     if before.state in (PatternState.RECOVERED, PatternState.FIX_PENDING) and state is not before.state:
         state = PatternState.REGRESSED if before.state is PatternState.RECOVERED else before.state
-    values: dict[str, Any] = {"touched": True} if touched else {}
     if state is not before.state:
-        patterns.change(session, pattern_id, state=state.value, **values)
+        patterns.change(session, pattern_id, state=state.value)
         data = about(pattern_id) | {"name": before.name, "state": state.value, "was": before.state.value}
         type_ = "pattern.regressed" if state is PatternState.REGRESSED else "pattern.changed"
         events.write(session, type_, pattern_id, data, at=at)

@@ -21,7 +21,7 @@ from app.detectors.signature import signatures
 from app.detectors.text import embedding_text
 from app.domain import Sighting, Signature, Status, Ticket, Topic, TopicKind
 from app.pipeline import lease, memory, naming, regroup
-from app.pipeline.memory import NOTE, Memory
+from app.pipeline.memory import NOTE, Behind, Memory
 from app.pipeline.regroup import Act
 from app.runtime import Runtime
 from app.store import sources, tickets, topics
@@ -62,17 +62,17 @@ def digest(runtime: Runtime, *, limit: int = BATCH, until: datetime | None = Non
     if not batch or not lease.held(runtime):
         return 0
     vectors = _embed(runtime, batch)
-    with runtime.lock:
-        held = memory.of(runtime)
-        try:
+    done = 0
+    try:
+        with memory.turn(runtime) as held:
             for day in _by_day(held, batch):
-                done = _consider(runtime, held, day, vectors)
+                considered = _consider(runtime, held, day, vectors)
                 with runtime.store.write() as session:
-                    _write(runtime, session, held, day, done)
-        except BaseException:
-            runtime.memory = None  # it is ahead of the store now: read it again
-            raise
-    return len(batch)
+                    _write(runtime, session, held, day, considered)
+                done += len(day)
+    except Behind:
+        return done or digest(runtime, limit=limit, until=until)  # somebody edited: decide again
+    return done
 
 
 def _by_day(held: Memory, batch: Sequence[Ticket]) -> list[list[Ticket]]:
@@ -182,10 +182,10 @@ def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Tic
     regroup.write_down(runtime, session, held, done.acts[done.nightly :])
     sources.save_terms(session, held.hood.counts(changed=True))
     consolidated = held.grouping.state.consolidated_at
-    sources.save_note(session, NOTE, {
-        "consolidated_at": consolidated.isoformat() if consolidated else None,
-        "words_at": held.words_at.isoformat() if held.words_at else None,
-        "hood": held.hood.state(),
-        "fresh": sorted(held.fresh),
-        "knots": [*sources.note(session, NOTE).get("knots", ()), *done.knots],
-    })  # fmt: skip
+    memory.keep(
+        session, held,
+        consolidated_at=consolidated.isoformat() if consolidated else None,
+        words_at=held.words_at.isoformat() if held.words_at else None,
+        hood=held.hood.state(),
+        knots=[*sources.note(session, NOTE).get("knots", ()), *done.knots],
+    )  # fmt: skip

@@ -36,6 +36,7 @@ class Imported:
     accepted: int = 0
     updated: int = 0
     unchanged: int = 0
+    repeated: int = 0  # rows that a later row with the same id replaced
     rejected: list[Rejected] = field(default_factory=list)
 
     def count(self, outcome: Mapping[str, Mapping[str, str]]) -> None:
@@ -83,7 +84,7 @@ def store(
     progress: Progress = lambda _done, _all: None,
 ) -> Imported:
     """Store every row, `chunk` at a time; one that was interrupted goes on where the last commit ended."""
-    total = sum(1 for _ in files.open_rows(path))
+    total, told_again = _survey(path, mapping, reading)
     stream = f"file:{_identity(path)}"
     with runtime.store.read() as session:
         known = sources.checkpoint(session, reading.source, stream).state
@@ -99,6 +100,8 @@ def store(
         found = read(row, mapping, reading)
         if isinstance(found, Rejected):
             done.rejected.append(found)
+        elif line in told_again:
+            done.repeated += 1
         else:
             batch.append(found)
         if len(batch) == chunk:
@@ -118,13 +121,24 @@ def store(
 def _commit(
     runtime: Runtime, batch: Sequence[RawTicket], done: Imported, point: Checkpoint, *, backfill: bool
 ) -> None:
-    """One chunk and how far it reaches, together; of a ticket told twice the last row counts."""
-    last = {raw.external_id: raw for raw in batch}
-    outcome = intake.accept(
-        runtime, list(last.values()), source_kind="file", backfill=backfill, checkpoint=point
-    )
-    done.count(outcome)
-    done.unchanged += len(batch) - len(last)
+    """One chunk and how far it reaches, together."""
+    done.count(intake.accept(runtime, batch, source_kind="file", backfill=backfill, checkpoint=point))
+
+
+def _survey(path: Path, mapping: Columns, reading: Reading) -> tuple[int, set[int]]:
+    """How many rows there are, and the lines of those whose ticket a later good row tells again: that one counts."""
+    id_column = mapping.columns["external_id"]
+    rows, last, told_again = 0, dict[str, int](), set[int]()
+    for row in files.open_rows(path):
+        rows += 1
+        name = "" if isinstance(row.values, Rejected) else str(row.values.get(id_column) or "").strip()
+        if name in last and isinstance(read(row, mapping, reading), Rejected):
+            continue
+        if name in last:
+            told_again.add(last[name])
+        if name:
+            last[name] = row.line
+    return rows, told_again
 
 
 def _identity(path: Path) -> str:

@@ -1,15 +1,18 @@
 """The engine's working memory: derived from the store, rebuilt from it at start and after any failure.
 
-One writer at a time holds it (the writer's lease); everything in it follows from committed rows alone,
-so a process killed anywhere goes on exactly where the last commit stood.
+Everything in it follows from committed rows alone, so a process killed anywhere goes on exactly where the
+last commit stood. Every process may hold one: the worker digests with it, the API carries out edits. Each
+write that follows from a memory makes it one turn older, and is refused when another process took that turn.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlmodel import Session
 
@@ -23,6 +26,7 @@ from app.detectors.knot import Settings as ScanSettings
 from app.detectors.label import Background
 from app.detectors.signature import error_lines, frames
 from app.domain import EPOCH, Sighting, Signature, Ticket, TopicKind
+from app.errors import TryLater
 from app.runtime import Runtime
 from app.store import patterns, sources, tickets, topics
 from app.store.patterns import Sums
@@ -41,7 +45,7 @@ class Memory:
     hood: Neighbourhood
     book: Book
     clock: BusinessClock
-    edit_seq: int
+    turn: int  # how many writes, of any process, it has seen
     fresh: set[str] = field(default_factory=set)
     words: Background = field(default_factory=Background)
     words_at: datetime | None = None
@@ -60,13 +64,51 @@ class Memory:
             self.words_at = night
 
 
+class Behind(TryLater):
+    """Another process wrote since this memory was read: read it again and decide again."""
+
+    def __init__(self) -> None:
+        super().__init__("the patterns changed at this moment: send the same again", after_s=1.0)
+
+
 def of(runtime: Runtime) -> Memory:
-    """The memory, loaded when there is none or when a person's edit came from another process."""
+    """The memory, loaded when there is none or when another process wrote since."""
     held: Memory | None = runtime.memory
     with runtime.store.read() as session:
-        if held is None or held.edit_seq != patterns.last_edit(session):
+        if held is None or held.turn != sources.note(session, NOTE).get("turn", 0):
             held = runtime.memory = load(runtime, session)
     return held
+
+
+@contextmanager
+def turn(runtime: Runtime) -> Iterator[Memory]:
+    """The memory for one decision and the write that follows from it; it is read again after any failure."""
+    with runtime.lock:
+        try:
+            yield of(runtime)
+        except BaseException:
+            runtime.memory = None  # it is ahead of the store, or behind it
+            raise
+
+
+def keep(session: Session, held: Memory, **more: Any) -> None:
+    """Take the turn, in the transaction of the write itself, and keep what cannot be derived from rows.
+
+    Raises Behind when another process took it.
+    """
+    note = sources.note(session, NOTE)
+    if note.get("turn", 0) != held.turn:
+        raise Behind
+    held.turn += 1
+    sources.save_note(session, NOTE, note | {"turn": held.turn, "fresh": sorted(held.fresh)} | more)
+
+
+def touch(session: Session, held: Memory, pattern_ids: Iterable[str | None]) -> None:
+    """People have been told of these patterns, or acted on them: the engine never dissolves them."""
+    living = sorted({held.grouping.resolve(id_) for id_ in pattern_ids if id_})
+    for id_ in living:
+        held.grouping.touch(id_)
+    patterns.touch(session, living)
 
 
 def load(runtime: Runtime, session: Session) -> Memory:
@@ -82,7 +124,7 @@ def load(runtime: Runtime, session: Session) -> Memory:
         hood=_neighbourhood(runtime, session, note.get("hood")),
         book=book,
         clock=clock,
-        edit_seq=patterns.last_edit(session),
+        turn=note.get("turn", 0),
         fresh=set(note.get("fresh", ())),
     )
     if note.get("words_at"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -79,12 +80,16 @@ def _decide(
 def rename(runtime: Runtime, id_: str, name: str, *, actor: str) -> Pattern:
     """Give a pattern a name that the engine never touches again."""
     at = runtime.now()
-    with runtime.lock, runtime.store.write() as session:
+    with memory.turn(runtime) as held, runtime.store.write() as session:
         before = _living(session, id_)
         patterns.save_edit(session, id_=sortable_id("edt", at, "rename", id_, name), kind="rename",
                            patterns=[id_], tickets=[], actor=actor, at=at, value=name)  # fmt: skip
         changed = patterns.change(session, id_, name=name, name_by=actor)
-        topics.relabel(session, memory.topic_of(id_), name)
+        topic = held.book.topic(memory.topic_of(id_))
+        topics.relabel(session, topic.id, name)
+        held.book.know([replace(topic, label=name)])
+        memory.touch(session, held, [id_])
+        memory.keep(session, held)
         data = about(id_) | {"name": name, "was": before.name}
         events.write(session, "pattern.renamed", id_, data, at=at, actor=actor)
     return changed
@@ -112,24 +117,20 @@ def edit(
     """
     at = runtime.now()
     identity = (kind.value, *patterns_, *tickets_, undoes)
-    with runtime.lock:
-        held = memory.of(runtime)
+    with memory.turn(runtime) as held:
         with runtime.store.read() as session:
             ids = [_living(session, id_).id for id_ in patterns_]
             asked = Edit(id=sortable_id("edt", at, *identity), kind=kind, at=at, actor=actor,
                          patterns=tuple(ids), tickets=tuple(tickets_), undoes=undoes)  # fmt: skip
             _recall(runtime, session, held, held.grouping.needs(asked))
-        try:
-            done, revisions = held.grouping.edit(asked)
-            with runtime.store.write() as session:
-                patterns.save_edit(session, id_=done.id, kind=done.kind.value, patterns=done.patterns,
-                                   tickets=done.tickets, actor=actor, at=at, undoes=done.undoes)  # fmt: skip
-                regroup.write_down(runtime, session, held, [(at, r) for r in revisions], actor=actor)
-                _mute(session, done, at, actor)
-                held.edit_seq = patterns.last_edit(session)
-        except BaseException:
-            runtime.memory = None
-            raise
+        done, revisions = held.grouping.edit(asked)
+        with runtime.store.write() as session:
+            patterns.save_edit(session, id_=done.id, kind=done.kind.value, patterns=done.patterns,
+                               tickets=done.tickets, actor=actor, at=at, undoes=done.undoes)  # fmt: skip
+            regroup.write_down(runtime, session, held, [(at, r) for r in revisions], actor=actor)
+            _mute(session, done, at, actor)
+            memory.touch(session, held, done.patterns)
+            memory.keep(session, held)
     return done.id
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlmodel import Session
 
 from app.domain import Pattern, PatternState, Placement
@@ -89,6 +89,11 @@ def change(session: Session, id_: str, **values: Any) -> Pattern:
     return record(Pattern, row)
 
 
+def touch(session: Session, ids: Sequence[str]) -> None:
+    """People were told of these patterns or acted on them; nothing that is shown changes."""
+    session.execute(update(PatternRow).where(_P.id.in_(ids)).values(touched=True))
+
+
 def recount(session: Session, changes: Mapping[str, int]) -> None:
     """Bring ticket and customer counts and first and last times up to the members.
 
@@ -162,19 +167,19 @@ def muted(session: Session) -> set[str]:
 
 
 def save_sums(session: Session, every: Sequence[Sums]) -> None:
-    """Write the engine's sums of patterns that are already there."""
+    """Write the engine's sums of patterns that are already there; `touched` is set, never taken back."""
     own = (
         "vector_count",
         "vector_sum",
         "signature_counts",
         "generic_keys",
         "anchors",
-        "touched",
         "dissolved",
     )
     for one in every:
-        values = columns(one)
-        session.execute(update(PatternRow).where(_P.id == one.id).values({n: values[n] for n in own}))
+        values = {name: value for name, value in columns(one).items() if name in own}
+        values |= {"touched": True} if one.touched else {}
+        session.execute(update(PatternRow).where(_P.id == one.id).values(values))
 
 
 def to_name(session: Session, *, until: int, growth: float) -> list[str]:
@@ -219,15 +224,9 @@ def save_edit(
     """Keep a person's decision; every later step obeys it."""
     session.add(EditRow(id=id_, kind=kind, patterns=list(patterns), tickets=list(tickets), value=value,
                         actor=actor, at=at, undoes=undoes))  # fmt: skip
-    session.execute(update(PatternRow).where(_P.id.in_(list(patterns))).values(touched=True))
     session.flush()
 
 
 def edits(session: Session) -> list[Edit]:
     """Every edit, oldest first."""
     return [record(Edit, row) for row in session.scalars(select(EditRow).order_by(_E.seq))]
-
-
-def last_edit(session: Session) -> int:
-    """Grows with every edit: tells an engine in memory that it must read them again."""
-    return session.scalar(select(func.max(_E.seq))) or 0

@@ -129,6 +129,18 @@ def test_importing_again_changes_not_a_byte(runtime: Runtime, later: Clock, tmp_
     assert answers(runtime) == before
 
 
+def test_of_a_ticket_told_twice_the_last_good_row_counts(
+    runtime: Runtime, later: Clock, tmp_path: Path
+) -> None:
+    first, again, spoiled = dict(ROWS[0]), ROWS[0] | {"subject": "Later"}, ROWS[0] | {"created_at": "soon"}
+    path = write(tmp_path / "desk.csv", [first, *ROWS[1:9], again, spoiled])
+    for accepted, unchanged in ((9, 0), (0, 9)):
+        done = load(runtime, path)
+        assert (done.accepted, done.updated, done.unchanged, done.repeated) == (accepted, 0, unchanged, 1)
+    with runtime.store.read() as session:
+        assert tickets.search(session, {"text": "Later"}).items[0].external_id == "T-0"
+
+
 def test_an_import_broken_off_between_chunks_goes_on_to_the_same_end(
     runtime: Runtime, later: Clock, sqlite_url: str, tmp_path: Path
 ) -> None:
