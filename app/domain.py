@@ -314,6 +314,29 @@ class Placement:
     engine: str  # engine version and embedding fingerprint
 
 
+class SuggestionKind(StrEnum):
+    MERGE = "merge"  # two patterns that may be one
+    SPLIT = "split"  # a pattern that looks like two
+    VARIANT = "variant"  # a tight knot of new tickets inside a pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Something the engine leaves to people: one edit would carry it out.
+
+    `key` stays the same from night to night, so that a rejected one stays away; `ticket_ids` are those
+    that would leave the pattern.
+    """
+
+    kind: SuggestionKind
+    key: str
+    pattern_id: str
+    other_id: str | None
+    ticket_ids: tuple[str, ...]
+    sentence: str
+    evidence: Mapping[str, float]
+
+
 class Tier(StrEnum):
     """Whether a finding spends the alert budget or waits on the watchlist."""
 

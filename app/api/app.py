@@ -18,6 +18,7 @@ from app.api import (
     similar,
     sources,
     subscriptions,
+    suggestions,
     tickets,
 )
 from app.api.webhooks import describe
@@ -47,7 +48,18 @@ def create_app(runtime: Runtime) -> FastAPI:
             "schema": {"$ref": "#/components/schemas/Problem"}}}}},
     )  # fmt: skip
     app.state.runtime = runtime
-    resources = (tickets, patterns, alerts, releases, sources, events, subscriptions, similar, ops)
+    resources = (
+        tickets,
+        patterns,
+        alerts,
+        releases,
+        sources,
+        events,
+        subscriptions,
+        suggestions,
+        similar,
+        ops,
+    )
     for resource in resources:
         app.include_router(resource.router)
     problems.install(app)

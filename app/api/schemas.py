@@ -18,6 +18,7 @@ from app.domain import (
     Release,
     Status,
     Subscription,
+    Suggestion,
     Ticket,
 )
 from app.store.patterns import Edit
@@ -165,6 +166,13 @@ class EditIn(Wire):
     undoes: Text = Field("", description="with undo: the id of the edit to take back")
 
 
+class LinkIn(Wire):
+    """The tickets that are the same problem as the one in the address."""
+
+    model_config = _example({"tickets": ["tkt_01m7sb910rb9fanawbxh8xc4g7"]})
+    tickets: list[Text] = Field(min_length=1, max_length=100)
+
+
 class SimilarFilters(Wire):
     """Only cases that match every one given are returned."""
 
@@ -285,6 +293,13 @@ def edit(e: Edit) -> dict[str, Any]:
     return {
         "id": e.id, "kind": e.kind, "patterns": list(e.patterns), "tickets": list(e.tickets),
         "value": e.value, "actor": e.actor, "at": time(e.at), "undoes": e.undoes or None,
+    }  # fmt: skip
+
+
+def suggestion(s: Suggestion, id_: str) -> dict[str, Any]:
+    return {
+        "id": id_, "kind": s.kind.value, "pattern_id": s.pattern_id, "other_id": s.other_id,
+        "ticket_ids": list(s.ticket_ids), "sentence": s.sentence, "evidence": dict(s.evidence),
     }  # fmt: skip
 
 

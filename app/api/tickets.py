@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from app.api import schemas
 from app.api.deps import Cursor, Limit, Reader, Run, Writer, answer, filters, listing
 from app.api.idempotency import Idempotent
+from app.detectors.grouping import EditKind
 from app.domain import RawTicket
 from app.errors import Invalid
-from app.pipeline import intake
+from app.pipeline import intake, review
 from app.store import patterns, tickets
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=Idempotent)
@@ -80,3 +81,16 @@ def get(request: Request, run: Run, actor: Reader, id: str) -> Response:
         found = tickets.get(session, id)
         placement = patterns.placements(session, [id]).get(id)
     return answer(request, schemas.ticket(found, placement=placement))
+
+
+@router.post("/{id}/link", operation_id="linkTickets")
+def link(request: Request, run: Run, actor: Writer, id: str, content: schemas.LinkIn) -> Response:
+    """Say that tickets are the same problem: they stay in one pattern for ever.
+
+    Refused with 409 when it contradicts an earlier edit, which is named.
+    """
+    named = dict.fromkeys((id, *content.tickets))
+    made = review.edit(run, EditKind.LINK, tickets_=tuple(named), actor=actor)
+    with run.store.read() as session:
+        found = tickets.get(session, id)
+    return answer(request, schemas.ticket(found) | {"edit_id": made})

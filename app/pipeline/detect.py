@@ -41,7 +41,7 @@ from app.domain import (
     TopicKind,
     sortable_id,
 )
-from app.pipeline import fixes, lease, memory
+from app.pipeline import fixes, lease, memory, suggest
 from app.pipeline.memory import NOTE as DIGEST_NOTE
 from app.pipeline.memory import Memory
 from app.pipeline.regroup import about
@@ -102,6 +102,7 @@ def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
             voids += [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
             sources.save_note(session, NOTE, {"at": at.isoformat(), "voids": sorted(set(voids))})
             memory.touch(session, held, (alerts.get(session, id_).pattern_id for id_ in opened))
+            suggest.refresh(session, held)
             held.fresh.clear()
             memory.keep(session, held, knots=[])
     return opened

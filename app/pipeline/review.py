@@ -159,9 +159,7 @@ def _recall(runtime: Runtime, session: Session, held: memory.Memory, ids: Sequen
     """Have the tickets an edit names in memory, however old they are."""
     found = tickets.by_ids(session, ids)
     for item in memory.items_of(runtime, session, list(found.values())):
-        home = found[item.ticket_id].pattern_id
-        if home is not None:
-            held.grouping.recall(item, home)
+        held.grouping.recall(item, found[item.ticket_id].pattern_id)
 
 
 def _living(session: Session, id_: str) -> Pattern:

@@ -201,6 +201,24 @@ class EditRow(SQLModel, table=True):
     undoes: str = ""
 
 
+class SuggestionRow(SQLModel, table=True):
+    """What the engine leaves to people; a decided one is kept so that it does not come back."""
+
+    __tablename__ = "suggestion"
+    __table_args__ = (Index("suggestion_by_pattern", "pattern_id"),)
+    id: str = Field(primary_key=True)
+    key: str
+    kind: str
+    pattern_id: str
+    other_id: str | None = None
+    ticket_ids: list[str] = _json()
+    sentence: str
+    evidence: dict[str, float] = _json()
+    at: datetime
+    verdict: str | None = None
+    actor: str = ""
+
+
 class ReleaseRow(SQLModel, table=True):
     __tablename__ = "release"
     __table_args__ = (Index("release_by_time", "at", "id"),)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from app.backtest import Clock
+from app.detectors.grouping import EditKind
+from app.pipeline import review
+from app.pipeline.detect import detect
 from app.pipeline.digest import digest
 from app.pipeline.intake import accept
 from app.runtime import Runtime
+from app.store import patterns as store_patterns
 from tests.fakes import START, raw
 
 SAID = ("Export fails", "Password mail never arrives")
@@ -116,3 +121,65 @@ def test_an_edit_that_cannot_be_is_refused_in_words(
 ) -> None:
     found = edit(api, patterns(api)[0]["id"], status, **content)
     assert found["detail"]
+
+
+def test_tickets_said_to_be_the_same_share_a_pattern_until_that_is_taken_back(
+    desk: Runtime, api: TestClient, clock: Clock
+) -> None:
+    one, other = (p["id"] for p in patterns(api))
+    here, there = members(api, one), members(api, other)
+    answer = api.post(f"/v1/tickets/{here[0]}/link", json={"tickets": [there[0]]})
+    assert answer.status_code == 200, answer.text
+    home = answer.json()["pattern_id"]
+    assert {here[0], there[0]} <= set(members(api, home))
+    assert api.post(f"/v1/tickets/{here[0]}/link", json={"tickets": ["tkt_none"]}).status_code == 404
+    clock.at = START.replace(hour=23)
+    moved = there[0] if home == one else here[0]
+    edit(api, home, kind="undo", undoes=answer.json()["edit_id"])
+    edit(api, home, kind="remove", tickets=[moved])
+    assert moved not in members(api, home)
+
+
+@pytest.fixture
+def torn(runtime: Runtime, clock: Clock) -> Runtime:
+    """One pattern of nine tickets; one error in five of them, another in four; a night has passed."""
+    said = [f"Nightly export stops halfway with {code}" for code in ["E-4031"] * 5 + ["E-9020"] * 4]
+    accept(runtime, [raw(n, text) for n, text in enumerate(said)], source_kind="push")
+    while digest(runtime):
+        pass
+    with runtime.store.read() as session:
+        ids = [s.id for s in store_patterns.sums(session) if s.merged_into is None]
+    for loser in ids[1:]:
+        review.edit(runtime, EditKind.MERGE, patterns_=(ids[0], loser), actor="Ann")
+    clock.at = START + timedelta(days=1, hours=1)
+    accept(runtime, [raw(24, "Password mail never arrives")], source_kind="push")
+    while digest(runtime):
+        pass
+    detect(runtime)
+    return runtime
+
+
+def test_a_pattern_with_two_causes_is_suggested_for_a_split_and_one_call_carries_it_out(
+    torn: Runtime, api: TestClient
+) -> None:
+    [one] = api.get("/v1/suggestions").json()["data"]
+    assert one["kind"] == "split"
+    assert "e-4031 in 5 and" in one["sentence"].lower()
+    remaining = api.post(f"/v1/suggestions/{one['id']}/accept").json()
+    assert remaining["tickets"] == 5
+    [new] = [p for p in patterns(api) if p["split_from"] == remaining["id"]]
+    assert members(api, new["id"]) == sorted(one["ticket_ids"])
+    assert api.get("/v1/suggestions").json()["data"] == []
+    assert "accepted" in api.post(f"/v1/suggestions/{one['id']}/accept").json()["detail"]
+
+
+def test_a_rejected_suggestion_does_not_come_back(torn: Runtime, api: TestClient, clock: Clock) -> None:
+    [one] = api.get("/v1/suggestions", params={"pattern": patterns(api)[0]["id"]}).json()["data"]
+    assert api.post(f"/v1/suggestions/{one['id']}/reject").status_code == 204
+    clock.at = START + timedelta(days=2, hours=1)
+    accept(torn, [raw(48, "Password mail never arrives")], source_kind="push")
+    while digest(torn):
+        pass
+    detect(torn)
+    assert api.get("/v1/suggestions").json()["data"] == []
+    assert api.post("/v1/suggestions/sug_none/reject").status_code == 404

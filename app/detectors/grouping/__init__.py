@@ -15,7 +15,7 @@ from app.detectors.grouping.engine import ENGINE, Grouping, Snapshot, reembedded
 from app.detectors.grouping.locks import Edit, EditKind
 from app.detectors.grouping.place import Decision
 from app.detectors.grouping.state import Group, Item, Member, Parameters, PatternRow
-from app.detectors.grouping.suggest import Suggestion, SuggestionKind
+from app.domain import Suggestion, SuggestionKind
 
 __all__ = [
     "ENGINE",

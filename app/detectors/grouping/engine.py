@@ -25,7 +25,8 @@ from app.detectors.grouping.state import (
     Vector,
     exact_sum,
 )
-from app.detectors.grouping.suggest import Suggestion, suggestions
+from app.detectors.grouping.suggest import suggestions
+from app.domain import Suggestion
 from app.errors import NotFound
 
 ENGINE = "grouping-1"
@@ -87,9 +88,13 @@ class Grouping:
         self.state.leave_pool(ticket_id)
         return home
 
-    def recall(self, item: Item, pattern_id: str, *, rule: str = "group") -> None:
-        """Hold a member older than the window again, so that it can be edited, moved or removed."""
-        if self.state.item(item.ticket_id) is None:
+    def recall(self, item: Item, pattern_id: str | None, *, rule: str = "group") -> None:
+        """Hold a ticket older than the window again, so that it can be edited, moved or removed."""
+        if self.state.item(item.ticket_id) is not None:
+            return
+        if pattern_id is None:
+            self.state.enter_pool(item)
+        else:
             home = edits.living(self.state, pattern_id).id
             self.state.hold(Member(item, home, rule))
 

@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 import numpy as np
 
 from app.detectors.grouping.consolidate import divide, may_merge, survivor_first
 from app.detectors.grouping.linkage import average_linkage, similar_pairs
 from app.detectors.grouping.state import DIGITS, Group, Item, State, exact_sum
+from app.domain import Suggestion, SuggestionKind
 
 SIBLING_GAP = 0.08  # patterns this close below the merge threshold may be siblings
 BORDERLINE = 0.03  # a member this close above `join` is a borderline one
 BORDERLINE_SHARE = 0.25
 VARIANT_DAYS = 7
 VARIANT_GAP = 0.08  # a variant's tickets are so much nearer to each other than to older members
-
-
-class SuggestionKind(StrEnum):
-    MERGE = "merge"
-    SPLIT = "split"
-    VARIANT = "variant"
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """Something a person may accept with one edit; `key` stays the same, so a rejected one stays away."""
-
-    kind: SuggestionKind
-    key: str
-    pattern_id: str
-    other_id: str | None
-    ticket_ids: tuple[str, ...]  # those that would leave the pattern
-    sentence: str
-    evidence: Mapping[str, float]
 
 
 def suggestions(state: State, at: datetime, rejected: Collection[str] = ()) -> list[Suggestion]:

@@ -284,6 +284,24 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "suggestion",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("pattern_id", sa.String(), nullable=False),
+        sa.Column("other_id", sa.String(), nullable=True),
+        sa.Column("ticket_ids", sa.JSON(), nullable=False),
+        sa.Column("sentence", sa.String(), nullable=False),
+        sa.Column("evidence", sa.JSON(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("verdict", sa.String(), nullable=True),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("suggestion", schema=None) as batch_op:
+        batch_op.create_index("suggestion_by_pattern", ["pattern_id"], unique=False)
+
+    op.create_table(
         "term",
         sa.Column("table", sa.String(), nullable=False),
         sa.Column("slot", sa.Integer(), nullable=False),
@@ -392,6 +410,10 @@ def downgrade() -> None:
 
     op.drop_table("ticket")
     op.drop_table("term")
+    with op.batch_alter_table("suggestion", schema=None) as batch_op:
+        batch_op.drop_index("suggestion_by_pattern")
+
+    op.drop_table("suggestion")
     op.drop_table("subscription")
     op.drop_table("source")
     with op.batch_alter_table("sighting", schema=None) as batch_op:
