@@ -2,19 +2,20 @@
 
 For each attribute value: k of n customers of the pattern against K of N others in the same time window;
 hypergeometric upper tail, Benjamini-Hochberg (1995) q over all values tested, ranked by the lower 95 %
-bound of the log odds ratio with 0.5 added to each cell (Haldane 1955, Anscombe 1956).
+bound of the log odds ratio with 0.5 added to each cell (Haldane 1955, Anscombe 1956). A value that is no more
+common than chance once a stronger one is held fixed (Mantel and Haenszel 1959) says so.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import exp, log, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.stats import hypergeom
+from scipy.stats import false_discovery_control, hypergeom
 
 from app.detectors.label import phrases_of
 
@@ -78,8 +79,8 @@ def common_thread(members: Sequence[Witness], others: Sequence[Witness]) -> list
     `others` are the desk's other tickets of the same time window. Customers are counted, not tickets.
     """
     here, there = _holders(members), _holders(others)
-    n = len({w.customer for w in members})
-    rest = len({w.customer for w in others})
+    inside, outside = {w.customer for w in members}, {w.customer for w in others}
+    n, rest = len(inside), len(outside)
     if n < LEAST_CUSTOMERS or not rest:
         return []
     tested = [(key, len(here[key]), len(there.get(key, ()))) for key in sorted(here) if len(here[key]) >= 2]
@@ -87,7 +88,7 @@ def common_thread(members: Sequence[Witness], others: Sequence[Witness]) -> list
         return []
     k, K = np.array([t[1] for t in tested]), np.array([t[2] for t in tested])
     p = hypergeom.sf(k - 1, n + rest, k + K, n)
-    q = _benjamini_hochberg(p)
+    q = false_discovery_control(p, method="bh")
     threads = [
         _thread(key, kk, n, kkk, rest, float(qq)) for (key, kk, kkk), qq in zip(tested, q, strict=True)
     ]
@@ -95,8 +96,10 @@ def common_thread(members: Sequence[Witness], others: Sequence[Witness]) -> list
         t for t in threads
         if t.q <= MAX_Q and t.lift >= LEAST_LIFT and t.k >= LEAST_CUSTOMERS and t.share >= LEAST_SHARE
     ]  # fmt: skip
-    kept.sort(key=lambda t: (-t.low, t.attribute, t.value))
-    return _without_echoes(kept, here)[:SHOWN]
+    kept.sort(key=lambda t: (-t.low, t.attribute, -len(t.value.split()), t.value))  # longer words say more
+    shown = _without_echoes(kept, here)[:SHOWN]
+    tables = Tables(inside, outside, here, there)
+    return [_explained(thread, shown, tables) for thread in shown]
 
 
 def _holders(witnesses: Iterable[Witness]) -> dict[tuple[str, str], set[str]]:
@@ -137,14 +140,6 @@ def _thread(key: tuple[str, str], k: int, n: int, others: int, rest: int, q: flo
     )  # fmt: skip
 
 
-def _benjamini_hochberg(p: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    order = np.argsort(p, kind="stable")
-    ranked = p[order] * len(p) / np.arange(1, len(p) + 1)
-    q = np.empty_like(ranked)
-    q[order] = np.minimum.accumulate(ranked[::-1])[::-1]
-    return np.minimum(q, 1.0)
-
-
 def _without_echoes(threads: Sequence[Thread], here: Mapping[tuple[str, str], set[str]]) -> list[Thread]:
     """Drop a value that only says again, for the same customers, what a stronger one of its kind says."""
     kept: list[Thread] = []
@@ -158,3 +153,67 @@ def _without_echoes(threads: Sequence[Thread], here: Mapping[tuple[str, str], se
         if not echoes:
             kept.append(thread)
     return kept
+
+
+Holders = Mapping[tuple[str, str], set[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Customers of the pattern and of the rest, and which of them hold each (attribute, value)."""
+
+    inside: set[str]
+    outside: set[str]
+    here: Holders
+    there: Holders
+
+    def stands_beside(self, thread: Thread, other: Thread) -> bool:
+        """Whether `thread` is more common in the pattern among customers alike in `other`.
+
+        The lower 95 % bound of the Mantel-Haenszel odds ratio over the two strata lies above 1, its variance
+        by Robins, Breslow and Greenland (1986).
+        """
+        key, fixed = (thread.attribute, thread.value), (other.attribute, other.value)
+        with_it, without = self._stratum(key, fixed, holds=True), self._stratum(key, fixed, holds=False)
+        a, b, c, d = np.array([with_it, without], dtype=float).T
+        size = a + b + c + d
+        a, b, c, d, size = (x[size > 0] for x in (a, b, c, d, size))
+        agree, differ = a * d / size, b * c / size
+        if not agree.sum():
+            return False
+        if not differ.sum():
+            return True
+        p, q = (a + d) / size, (b + c) / size
+        variance = (
+            (p * agree).sum() / (2 * agree.sum() ** 2)
+            + (p * differ + q * agree).sum() / (2 * agree.sum() * differ.sum())
+            + (q * differ).sum() / (2 * differ.sum() ** 2)
+        )
+        return bool(log(agree.sum() / differ.sum()) > 1.96 * sqrt(variance))
+
+    def _stratum(self, key: tuple[str, str], fixed: tuple[str, str], *, holds: bool) -> tuple[int, ...]:
+        """(in the pattern with and without `key`, elsewhere with and without) among those (not) holding `fixed`."""
+        counts = []
+        for everyone, holders in ((self.inside, self.here), (self.outside, self.there)):
+            held = holders.get(fixed, set())
+            some = held if holds else everyone - held
+            counts += [len(some & holders.get(key, set())), len(some - holders.get(key, set()))]
+        return tuple(counts)
+
+
+def _explained(thread: Thread, shown: Sequence[Thread], tables: Tables) -> Thread:
+    """The thread, noting the strongest other attribute when nothing of it is left within that.
+
+    Of two that always come together the stronger one stays without a note.
+    """
+    others = [
+        o for o in shown if o.attribute != thread.attribute and "words" not in (o.attribute, thread.attribute)
+    ]
+    if not others or tables.stands_beside(thread, others[0]):
+        return thread
+    other = others[0]
+    if shown.index(thread) < shown.index(other) and not tables.stands_beside(other, thread):
+        return thread
+    return replace(
+        thread, note=f"no more than chance once {other.attribute} {other.value} is taken into account"
+    )
