@@ -96,7 +96,7 @@ def common_thread(members: Sequence[Witness], others: Sequence[Witness]) -> list
         t for t in threads
         if t.q <= MAX_Q and t.lift >= LEAST_LIFT and t.k >= LEAST_CUSTOMERS and t.share >= LEAST_SHARE
     ]  # fmt: skip
-    kept.sort(key=lambda t: (-t.low, t.attribute, -len(t.value.split()), t.value))  # longer words say more
+    kept.sort(key=lambda t: (-t.low, t.attribute, -len(t.value.split()) * (t.attribute == "words"), t.value))
     shown = _without_echoes(kept, here)[:SHOWN]
     tables = Tables(inside, outside, here, there)
     return [_explained(thread, shown, tables) for thread in shown]

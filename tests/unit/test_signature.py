@@ -96,6 +96,19 @@ def test_what_only_resembles_a_family_is_not_found(family: str) -> None:
 @pytest.mark.parametrize(
     ("text", "label"),
     [
+        ("error: saml_signature_invalid", "saml_signature_invalid"),
+        ('{"error":"invalid_grant","state":7}', "invalid_grant"),
+        ("the error code is card_declined.", "card_declined"),
+        ("callback?error=redirect_uri_mismatch&state=1", "redirect_uri_mismatch"),
+    ],
+)
+def test_a_code_of_words_is_found_where_an_error_is_named(text: str, label: str) -> None:
+    assert labels(text) == [label]
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
         ("Msg 1205, Level 13, State 51", "Msg 1205"),
         ("order 88213 failed with PAY-2290 on 2024-02-11", "PAY-2290"),
         ("invoice 20931: error code 553 in step 4", "error 553"),
@@ -116,6 +129,8 @@ def test_a_trap_does_not_swallow_the_code_beside_it(text: str, label: str) -> No
         "write to ORA-01555@acme.test",
         "device 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
         "any news on SUP-4410?",
+        "error: my_function returned nothing",
+        "the field customer_no is empty",
         "a duplicate of PLAT-2231, introduced by HDFS-123",
         "https://tracker.test/browse/PLAT-7 and then PLAT-2231 broke it",
         "my Latitude E5430 is slow",

@@ -203,6 +203,7 @@ FAMILIES: tuple[Family, ...] = (
     _family("vendor", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})((?i:[A-Z]{{1,10}}(?:-[A-Z]{{1,10}})?-\d{{1,6}}))(?![\w-])", at_hint=True),
     _family("vendor", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})([A-Z][A-Z0-9]{{1,30}}(?:_[A-Z0-9]{{1,30}}){{1,6}})\b", at_hint=True),
     _family("vendor", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS}|{_BARE_ERROR}[ :#]{{1,2}})([A-Z]{{1,6}}\d{{1,6}})(?![\w-])", at_hint=True),
+    _family("vendor", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS}|{_BARE_ERROR}[\"']? ?[:=#] ?[\"']?)([a-z][a-z0-9]{{1,30}}(?:_[a-z0-9]{{1,30}}){{1,6}})(?=\s*(?:$|\n|[.,;)!\"'&}}]))", _text, at_hint=True),
     _family("number", _CODE_HINTS, rf"(?i:{_ERROR_CODE_WORDS})(-?\d{{1,10}})(?![\w-]|[.,]\d){_UNITS}", _number, at_hint=True),
     _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR} #?)(-?\d{{2,10}})(?![\w-]|[.,]\d){_UNITS}", _number, open_to_traps=True, at_hint=True),
     _family("number", _CODE_HINTS, rf"(?i:{_BARE_ERROR}: ?)(-?\d{{2,10}})(?=\s*(?:$|\n|[.,;)!]\s))", _number, open_to_traps=True, at_hint=True),
