@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app.api import (
     alerts,
     events,
+    grouping,
     middleware,
     ops,
     patterns,
@@ -57,6 +58,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         events,
         subscriptions,
         suggestions,
+        grouping,
         similar,
         ops,
     )

@@ -166,6 +166,13 @@ class EditIn(Wire):
     undoes: Text = Field("", description="with undo: the id of the edit to take back")
 
 
+class CalibrateIn(Wire):
+    """The dial to calibrate at; without one, as the setting says."""
+
+    model_config = _example({"dial": "finer"})
+    dial: Literal["finer", "balanced", "broader"] | None = None
+
+
 class LinkIn(Wire):
     """The tickets that are the same problem as the one in the address."""
 

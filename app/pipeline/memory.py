@@ -26,7 +26,7 @@ from app.detectors.knot import Settings as ScanSettings
 from app.detectors.label import Background
 from app.detectors.signature import error_lines, frames
 from app.domain import EPOCH, Sighting, Signature, Ticket, TopicKind
-from app.errors import TryLater
+from app.errors import Invalid, TryLater
 from app.runtime import Runtime
 from app.store import patterns, sources, tickets, topics
 from app.store.patterns import Sums
@@ -35,6 +35,7 @@ JOIN = {"finer": 0.65, "balanced": 0.58, "broader": 0.55}
 SERIES_KEPT = timedelta(days=200)  # rules look back 26 weeks
 WORDS_EVERY, WORDS_KEPT, WORDS_MOST = timedelta(days=7), timedelta(days=90), 2000
 NOTE = "digest"
+THRESHOLDS = "thresholds"  # what a calibration chose, in place of the setting's own
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Memory:
     book: Book
     clock: BusinessClock
     turn: int  # how many writes, of any process, it has seen
+    model_id: str  # whose vectors the patterns are sums of
     fresh: set[str] = field(default_factory=set)
     words: Background = field(default_factory=Background)
     words_at: datetime | None = None
@@ -100,7 +102,8 @@ def keep(session: Session, held: Memory, **more: Any) -> None:
     if note.get("turn", 0) != held.turn:
         raise Behind
     held.turn += 1
-    sources.save_note(session, NOTE, note | {"turn": held.turn, "fresh": sorted(held.fresh)} | more)
+    own = {"turn": held.turn, "fresh": sorted(held.fresh), "model": held.model_id}
+    sources.save_note(session, NOTE, note | own | more)
 
 
 def touch(session: Session, held: Memory, pattern_ids: Iterable[str | None]) -> None:
@@ -113,6 +116,13 @@ def touch(session: Session, held: Memory, pattern_ids: Iterable[str | None]) -> 
 
 def load(runtime: Runtime, session: Session) -> Memory:
     note = sources.note(session, NOTE)
+    made_with = note.get("model", runtime.embedder.model_id)
+    if made_with != runtime.embedder.model_id:
+        raise Invalid(
+            f"the patterns here were grouped with the model {made_with}, and the model set is "
+            f"{runtime.embedder.model_id}: set `model` back, or try the new one with `foreshock regroup "
+            "--model FOLDER --rehearse` under the old setting", pointer="model",
+        )  # fmt: skip
     clock = BusinessClock(runtime.settings.time_zone)
     since = (tickets.newest(session) or EPOCH) - SERIES_KEPT
     book = Book()
@@ -125,6 +135,7 @@ def load(runtime: Runtime, session: Session) -> Memory:
         book=book,
         clock=clock,
         turn=note.get("turn", 0),
+        model_id=runtime.embedder.model_id,
         fresh=set(note.get("fresh", ())),
     )
     if note.get("words_at"):
@@ -132,12 +143,15 @@ def load(runtime: Runtime, session: Session) -> Memory:
     return held
 
 
-def parameters(runtime: Runtime) -> Parameters:
-    return Parameters(join=JOIN[runtime.settings.granularity])
+def parameters(runtime: Runtime, session: Session) -> Parameters:
+    """As calibrated, until the dial is turned."""
+    dial = runtime.settings.granularity
+    chosen = sources.note(session, THRESHOLDS)
+    return Parameters(join=chosen["join"] if chosen.get("set_at") == dial else JOIN[dial])
 
 
 def _grouping(runtime: Runtime, session: Session, consolidated: str | None) -> Grouping:
-    limits = parameters(runtime)
+    limits = parameters(runtime, session)
     last = datetime.fromisoformat(consolidated) if consolidated else None
     edits = tuple(
         Edit(id=e.id, kind=EditKind(e.kind), at=e.at, actor=e.actor, patterns=e.patterns, tickets=e.tickets,

@@ -89,11 +89,11 @@ def chance_similarity(items: Sequence[Item], *, seed: int = 0, pairs: int = PAIR
 
 
 def calibrate(
-    items: Sequence[Item], base: Parameters, *, dial: Dial = Dial.BALANCED, seed: int = 0
+    items: Sequence[Item], base: Parameters, *, dial: Dial = Dial.BALANCED, seed: int = 0, centring: bool = True
 ) -> Calibration:
     """Parameters for a desk from a sample of its tickets: centre a shifted space, then raise to the floor."""
     null, centre, join = chance_similarity(items, seed=seed), None, base.join
-    if null.is_shifted:
+    if null.is_shifted and centring:
         centre = mean_vector(items)
         null = chance_similarity(
             [replace(item, vector=centred(item.vector, centre)) for item in items], seed=seed
