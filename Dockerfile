@@ -20,7 +20,7 @@ ENV PATH=/opt/foreshock/bin:$PATH \
     FORESHOCK_HOST=0.0.0.0 \
     FORESHOCK_DATA_DIR=/data \
     FORESHOCK_DATABASE_URL=sqlite:////data/foreshock.sqlite3
-USER foreshock
+USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8321
