@@ -129,6 +129,7 @@ def edit(
                                tickets=done.tickets, actor=actor, at=at, undoes=done.undoes)  # fmt: skip
             regroup.write_down(runtime, session, held, [(at, r) for r in revisions], actor=actor)
             _mute(session, done, at, actor)
+            _pin(session, done)
             memory.touch(session, held, done.patterns)
             memory.keep(session, held)
     return done.id
@@ -153,6 +154,13 @@ def _mute(session: Session, done: Edit, at: datetime, actor: str) -> None:
         if alert.resolved_at is None:
             alerts.change(session, alert.id, resolved_at=at, updated_at=at, verdict="noise",
                           reason="not a pattern")  # fmt: skip
+
+
+def _pin(session: Session, done: Edit) -> None:
+    undone = next((e for e in patterns.edits(session) if e.id == done.undoes), None)
+    if EditKind.PIN in (done.kind, undone.kind if undone else None):
+        named = (done if undone is None else undone).patterns[0]
+        patterns.change(session, patterns.heir(session, named), pinned=undone is None)
 
 
 def _recall(runtime: Runtime, session: Session, held: memory.Memory, ids: Sequence[str]) -> None:

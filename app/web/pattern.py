@@ -20,7 +20,9 @@ from app.domain import Alert, Change, Pattern, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
 from app.runtime import Runtime
-from app.store import alerts, events, pages, patterns, releases, tickets, topics
+from app.store import alerts, events, pages, patterns, releases, suggestions, tickets, topics
+from app.store.patterns import Edit
+from app.web import edit
 from app.web.charts import Mark
 from app.web.guard import Reader, Run, Writer
 from app.web.inbox import REASONS, SNOOZES, Evidence, title
@@ -107,7 +109,7 @@ def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = ""
     return page(
         request, visitor, "pattern.html", pattern=pattern, title=title(pattern.name, pattern.signature),
         threads=threads.of(run, pattern), snoozes=SNOOZES, reasons=REASONS, narrow_days=NARROW_DAYS,
-        is_later=bool(cursor), **values,
+        is_later=bool(cursor), edit_words=edit.WORDS, **values,
     )  # fmt: skip
 
 
@@ -140,6 +142,8 @@ def _read(
         "following": found.next_cursor,
         "timeline": events.of(session, subjects, limit=40),
         "candidates": [p for p in patterns.search(session, {}, limit=CANDIDATES).items if p.id != pattern.id],
+        "decisions": _decisions(session, pattern.id),
+        "suggested": [(suggestions.id_of(s), s) for s in suggestions.open_(session, pattern.id)],
         "lineage": patterns.by_ids(session, [pattern.split_from]) if pattern.split_from else {},
     }
 
@@ -181,6 +185,14 @@ def _marks(
     return marks + [
         Mark(a.opened_at.astimezone(zone).date(), "alert", "Alert") for a in about if a.tier == "alert"
     ]
+
+
+def _decisions(session: Session, id_: str) -> list[Edit]:
+    """Hand edits of this pattern that are in force, newest first."""
+    every = patterns.edits(session)
+    undone = {e.undoes for e in every}
+    of_it = [e for e in every if id_ in {patterns.heir(session, p) for p in e.patterns if p}]
+    return [e for e in reversed(of_it) if e.id not in undone and e.kind not in ("rename", "undo")]
 
 
 def _judged(session: Session, run: Runtime, traffic: Traffic, fix: Release, topic: Topic | None) -> Judged:

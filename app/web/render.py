@@ -28,6 +28,16 @@ NOTICES = {
     "resolved": "Resolved.",
     "renamed": "Renamed. The name is kept for ever.",
     "merged": "Merged. Tickets that arrive later follow; the old address leads here.",
+    "split": "Split off. The two are never put together again by the engine.",
+    "remove": "Taken out. It does not come back here.",
+    "move": "Moved.",
+    "link": "Noted: they stay together.",
+    "separate": "Noted: the two stay apart.",
+    "pin": "Pinned.",
+    "dismiss": "Noted: no pattern. It goes on silently.",
+    "undo": "Taken back.",
+    "accepted": "Done, as suggested.",
+    "rejected": "Noted. It is not suggested again.",
     "fix": "Fix recorded. Whether it worked is judged every day from now on.",
 }
 HEADERS = {

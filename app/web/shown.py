@@ -57,6 +57,7 @@ EVENTS: Mapping[str, str] = {
     "fix.verified": "Fix works",
     "fix.failed": "Fix did not work",
     "release.recorded": "Fix recorded",
+    "suggestion.decided": "Suggestion decided",
 }
 
 

@@ -313,6 +313,80 @@ def test_a_merge_is_shown_before_it_is_done_and_the_old_address_leads_on(desk: R
     assert pattern_of(desk, survivor.id).tickets == survivor.tickets + loser.tickets
 
 
+def ask_and_do(client: TestClient, id_: str, **form: object) -> str:
+    """Look at what an edit will do, then do it; what was said before."""
+    asked = client.get(f"/patterns/{id_}/edit", params=form)  # type: ignore[arg-type]
+    assert asked.status_code == 200, text_of(asked)
+    done = client.post(f"/patterns/{id_}/edit", data={"token": token_of(asked), **form})
+    assert done.status_code == 303, text_of(done)
+    return text_of(asked)
+
+
+def members_of(runtime: Runtime, id_: str) -> list[str]:
+    with runtime.store.read() as session:
+        return sorted(t.id for t in tickets.members(session, id_))
+
+
+def test_tickets_picked_on_the_page_are_split_off_and_brought_back(desk: Runtime) -> None:
+    client, id_ = site(desk), open_alert(desk).pattern_id or ""
+    before = members_of(desk, id_)
+    assert f'value="{before[0]}" form="pick"' in client.get(f"/patterns/{id_}").text
+    said = ask_and_do(client, id_, kind="split", ticket=before[:2])
+    assert "2 tickets become a pattern of their own" in said
+    assert members_of(desk, id_) == before[2:]
+    text = client.get(f"/patterns/{id_}").text
+    edit = re.search(r"kind=undo&amp;edit=(edt_\w+)", text)
+    assert edit
+    assert "Take this decision back?" in ask_and_do(client, id_, kind="undo", edit=edit[1])
+    assert members_of(desk, id_) == before
+
+
+def test_not_this_move_same_pin_apart_and_no_pattern_are_each_one_click_and_a_yes(desk: Runtime) -> None:
+    client, id_ = site(desk), open_alert(desk).pattern_id or ""
+    with desk.store.read() as session:
+        other = next(p for p in patterns.search(session, {}).items if p.id != id_).id
+    one, two, three, *rest = members_of(desk, id_)
+    assert "never come back to it" in ask_and_do(client, id_, kind="remove", ticket=[one])
+    assert one not in members_of(desk, id_)
+    assert "stay there" in ask_and_do(client, id_, kind="move", ticket=[two], other=other)
+    assert two in members_of(desk, other)
+    assert "for ever" in ask_and_do(client, id_, kind="link", ticket=[three, rest[0]])
+    assert "nor suggested" in ask_and_do(client, id_, kind="separate", other=f"{other} its name")
+    assert "never split" in ask_and_do(client, id_, kind="pin")
+    text = text_of(client.get(f"/patterns/{id_}"))
+    assert "Pinned" in text
+    assert "Decided by people" in text
+    ask_and_do(client, other, kind="dismiss")
+    assert pattern_of(desk, other).state == "dismissed"
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ({"kind": "split"}, "select at least one ticket"), ({"kind": "move", "ticket": "tkt_x"}, "no ticket tkt_x"),
+        ({"kind": "separate"}, "choose the other pattern"), ({"kind": "undo", "edit": "edt_x"}, "no edit edt_x"),
+        ({"kind": "explode"}, "no edit 'explode'"),
+    ],
+)  # fmt: skip
+def test_an_edit_that_cannot_be_made_says_what_is_missing(
+    desk: Runtime, form: dict[str, str], says: str
+) -> None:
+    asked = site(desk).get(f"/patterns/{open_alert(desk).pattern_id}/edit", params=form)
+    assert asked.status_code in (404, 422)
+    assert says in text_of(asked).lower()
+
+
+def test_a_contradiction_is_refused_naming_the_edit_in_its_way(desk: Runtime) -> None:
+    client, id_ = site(desk), open_alert(desk).pattern_id or ""
+    ticket = members_of(desk, id_)[0]
+    ask_and_do(client, id_, kind="remove", ticket=[ticket])
+    asked = client.get(f"/patterns/{id_}/edit", params={"kind": "move", "ticket": ticket, "other": id_})
+    refused = client.post(f"/patterns/{id_}/edit", data={
+        "token": token_of(asked), "kind": "move", "ticket": ticket, "other": id_})  # fmt: skip
+    assert refused.status_code == 409
+    assert "edt_" in text_of(refused)
+
+
 def test_a_recorded_fix_waits_for_its_verdict(desk: Runtime) -> None:
     client = site(desk)
     id_ = open_alert(desk).pattern_id
