@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from math import exp, log, sqrt
 from typing import Any
 
@@ -158,6 +159,14 @@ def _without_echoes(threads: Sequence[Thread], here: Mapping[tuple[str, str], se
 Holders = Mapping[tuple[str, str], set[str]]
 
 
+class Beside(StrEnum):
+    """What is left of a thread within another one, as a note."""
+
+    STANDS = ""
+    VANISHES = "no more than chance once {} is taken into account"
+    UNTOLD = "too few others to tell it from {}"
+
+
 @dataclass(frozen=True, slots=True)
 class Tables:
     """Customers of the pattern and of the rest, and which of them hold each (attribute, value)."""
@@ -167,29 +176,31 @@ class Tables:
     here: Holders
     there: Holders
 
-    def stands_beside(self, thread: Thread, other: Thread) -> bool:
-        """Whether `thread` is more common in the pattern among customers alike in `other`.
+    def beside(self, thread: Thread, other: Thread) -> Beside:
+        """What is left of `thread` among customers alike in `other`.
 
-        The lower 95 % bound of the Mantel-Haenszel odds ratio over the two strata lies above 1, its variance
-        by Robins, Breslow and Greenland (1986).
+        By the Mantel-Haenszel odds ratio over the two strata, its variance by Robins, Breslow and Greenland
+        (1986).
         """
         key, fixed = (thread.attribute, thread.value), (other.attribute, other.value)
-        with_it, without = self._stratum(key, fixed, holds=True), self._stratum(key, fixed, holds=False)
-        a, b, c, d = np.array([with_it, without], dtype=float).T
+        strata = [self._stratum(key, fixed, holds=holds) for holds in (True, False)]
+        a, b, c, d = np.array([s for s in strata if sum(s)], dtype=float).T
         size = a + b + c + d
-        a, b, c, d, size = (x[size > 0] for x in (a, b, c, d, size))
         agree, differ = a * d / size, b * c / size
-        if not agree.sum():
-            return False
         if not differ.sum():
-            return True
+            return Beside.STANDS if agree.sum() else Beside.UNTOLD
+        if not agree.sum():
+            return Beside.VANISHES
         p, q = (a + d) / size, (b + c) / size
         variance = (
             (p * agree).sum() / (2 * agree.sum() ** 2)
             + (p * differ + q * agree).sum() / (2 * agree.sum() * differ.sum())
             + (q * differ).sum() / (2 * differ.sum() ** 2)
         )
-        return bool(log(agree.sum() / differ.sum()) > 1.96 * sqrt(variance))
+        odds = log(agree.sum() / differ.sum())
+        if odds > 1.96 * sqrt(variance):
+            return Beside.STANDS
+        return Beside.VANISHES if odds < log(LEAST_LIFT) else Beside.UNTOLD
 
     def _stratum(self, key: tuple[str, str], fixed: tuple[str, str], *, holds: bool) -> tuple[int, ...]:
         """(in the pattern with and without `key`, elsewhere with and without) among those (not) holding `fixed`."""
@@ -202,18 +213,18 @@ class Tables:
 
 
 def _explained(thread: Thread, shown: Sequence[Thread], tables: Tables) -> Thread:
-    """The thread, noting the strongest other attribute when nothing of it is left within that.
+    """The thread, noting the strongest other attribute when nothing, or nothing sure, is left within that.
 
     Of two that always come together the stronger one stays without a note.
     """
     others = [
         o for o in shown if o.attribute != thread.attribute and "words" not in (o.attribute, thread.attribute)
     ]
-    if not others or tables.stands_beside(thread, others[0]):
+    if not others:
         return thread
     other = others[0]
-    if shown.index(thread) < shown.index(other) and not tables.stands_beside(other, thread):
+    left = tables.beside(thread, other)
+    is_first = shown.index(thread) < shown.index(other)
+    if left is Beside.STANDS or (is_first and tables.beside(other, thread) is not Beside.STANDS):
         return thread
-    return replace(
-        thread, note=f"no more than chance once {other.attribute} {other.value} is taken into account"
-    )
+    return replace(thread, note=left.value.format(f"{other.attribute} {other.value}"))
