@@ -12,9 +12,10 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
+from app.detectors.guards import NOTICES
 from app.domain import Alert, Change, Pattern, Placement, Release, Ticket, Tier
 from app.errors import Invalid
-from app.pipeline import detect, review
+from app.pipeline import chosen, detect, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
 from app.runtime import Runtime
 from app.store import alerts, pages, patterns, releases, sources, tickets
@@ -76,7 +77,7 @@ class Row:
 
     @property
     def is_notice(self) -> bool:
-        return self.alert.kind in detect.NOTICES
+        return self.alert.kind in NOTICES
 
 
 def title(name: str, signature: str) -> str:
@@ -188,8 +189,8 @@ def standing(session: Session, run: Runtime, traffic: Traffic) -> Standing:
     silent = desk.silent_since(now.timestamp()) if desk else None
     patience = timedelta(seconds=max(10 * run.settings.tick_s, 900))
     return Standing(
-        used=alerts.opened_since(session, now - detect.WEEK, tier=Tier.ALERT),
-        budget=run.settings.alerts_per_week,
+        used=alerts.opened_since(session, now - detect.WEEK, tier=Tier.ALERT, besides=NOTICES),
+        budget=chosen.alerts_per_week(session, run.settings),
         sources=tuple(_fresh(h, run, now) for h in sources.health(session)),
         checked_at=checked_at,
         waiting=tickets.count_undigested(session),
