@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from app.api import (
     alerts,
+    backtests,
     events,
     grouping,
     middleware,
@@ -53,6 +54,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         tickets,
         patterns,
         alerts,
+        backtests,
         releases,
         sources,
         events,
