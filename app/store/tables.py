@@ -392,6 +392,16 @@ class BacktestRow(SQLModel, table=True):
     error: str = ""
 
 
+class ViewRow(SQLModel, table=True):
+    """A saved view of the inbox: a name for its tab and filters, shared by all who work there."""
+
+    __tablename__ = "view"
+    name: str = Field(primary_key=True)
+    query: str
+    actor: str
+    at: datetime
+
+
 class NoteRow(SQLModel, table=True):
     """Small facts the steps leave for their next run: watermarks, the writer's lease, statistics."""
 

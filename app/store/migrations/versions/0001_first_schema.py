@@ -404,6 +404,14 @@ def upgrade() -> None:
         batch_op.create_index("vector_by_ticket", ["ticket_id"], unique=False)
 
     op.create_table(
+        "view",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("query", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "web_session",
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("key_id", sa.String(), nullable=False),
@@ -416,6 +424,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("web_session")
+    op.drop_table("view")
     with op.batch_alter_table("vector", schema=None) as batch_op:
         batch_op.drop_index("vector_by_ticket")
         batch_op.drop_index("vector_by_text")
