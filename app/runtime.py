@@ -37,7 +37,7 @@ class Runtime:
     look_up: Resolve = resolve
     lock: threading.RLock = field(default_factory=threading.RLock)  # guards `memory` and `cases`
     memory: Any = None  # pipeline.memory.Memory, once read
-    cases: Any = None  # pipeline.similar.Searchable, once read
+    cases: Any = None  # pipeline.cases.Casebook, once read
     process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
 
     def clock(self) -> datetime:

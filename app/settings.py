@@ -67,6 +67,12 @@ class Settings(BaseSettings):
         le=1,
         description="probability below which similar says nothing similar (none: the model's own)",
     )
+    similar_budget_ms: int = Field(
+        800,
+        ge=50,
+        le=60_000,
+        description="milliseconds after which similar answers with what it has, by words",
+    )
     webhook_allow: Words = Field((), description="internal hosts webhooks may reach, as host or host:port")
     requests_per_minute: int = Field(600, ge=1, description="requests a minute one key or address may make")
     sources: tuple[SourceSettings, ...] = Field((), description="connected ticketing tools")

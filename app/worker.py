@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.backtest import jobs
 from app.errors import ForeshockError
+from app.pipeline import cases, learning
 from app.pipeline.deliver import deliver
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 MOST_BATCHES = 200  # of one drain, so that no step starves the others
 DELIVER_S = 2
 BACKTEST_S = 5
+SIMILAR_S = 300
 
 
 def schedule(runtime: Runtime) -> BackgroundScheduler:
@@ -35,6 +37,7 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
                       id="backtest")  # fmt: skip
     scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
                       id="deliver")  # fmt: skip
+    scheduler.add_job(lambda: keep_similar(runtime), "interval", seconds=SIMILAR_S, id="similar")
     for source in runtime.settings.sources:
         scheduler.add_job(_reader(runtime, source.name), "interval", seconds=source.every_s,
                           id=f"pull {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip
@@ -50,6 +53,12 @@ def work(runtime: Runtime) -> None:
     """Digest what has come in, then look for what is unusual."""
     drain("digest", lambda: digest(runtime) > 0)
     drain("detect", lambda: bool(detect(runtime)) and False)
+
+
+def keep_similar(runtime: Runtime) -> None:
+    """Keep the similar-case index whole and its ranker fitted to what people tied together."""
+    drain("index", lambda: cases.maintain(runtime))
+    drain("learn", lambda: learning.learn(runtime) is not None)
 
 
 def drain(name: str, step: Callable[[], bool]) -> None:

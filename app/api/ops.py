@@ -9,7 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from app.api.deps import Reader, Run, answer
 from app.errors import ForeshockError
-from app.pipeline import similar, standing
+from app.pipeline import cases, standing
 from app.store import alerts, events, sources, tickets, webhooks
 
 router = APIRouter(tags=["operations"])
@@ -42,7 +42,7 @@ def readyz(run: Run) -> Response:
             checks[name] = str(error)
     ready = all(v == "ok" for v in checks.values())
     if ready:
-        checks["index"] = f"{similar.behind(run)} tickets behind"
+        checks["index"] = f"{cases.behind(run)} tickets behind"
         with run.store.read() as session:
             checks["undigested"] = str(tickets.count_undigested(session))
     return JSONResponse(
@@ -84,5 +84,5 @@ def metrics(run: Run, request: Request, actor: Reader) -> Response:
                 gauge(
                     "foreshock_source_age_seconds", "Since a source's last success", age, source=health.name
                 )
-    gauge("foreshock_index_behind", "Tickets the index has not taken in", similar.behind(run))
+    gauge("foreshock_index_behind", "Tickets the index has not taken in", cases.behind(run))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

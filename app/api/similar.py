@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from app.api import schemas
 from app.api.deps import Reader, Run, answer
 from app.errors import Invalid
-from app.pipeline import similar
+from app.pipeline import learning, similar
 
 router = APIRouter(prefix="/v1/similar", tags=["similar"])
 
@@ -27,5 +27,11 @@ def find(request: Request, run: Run, actor: Reader, content: schemas.SimilarIn) 
 @router.post("/{query_id}/feedback", operation_id="judgeSimilar", status_code=204)
 def judge(run: Run, actor: Reader, query_id: str, content: schemas.FeedbackIn) -> Response:
     """Say whether an answer was right, wrong, or helped."""
-    similar.feedback(run, query_id, ticket=content.ticket, verdict=content.verdict, actor=actor)
+    learning.judge(run, query_id, ticket=content.ticket, verdict=content.verdict, actor=actor)
     return Response(status_code=204)
+
+
+@router.get("/quality", operation_id="getSimilarQuality")
+def quality(request: Request, run: Run, actor: Reader) -> Response:
+    """What people said of the answers, how well the probabilities held, and which ranker is in use."""
+    return answer(request, learning.quality(run))

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ _ROUNDING = 1e-5
 """More than float32 summation can be off by at unit length: rows this near the k-th are scored again."""
 _GATHER_SHARE = 0.25
 """Below this share of eligible rows, copying them out is cheaper than scoring all."""
+_SPARSE = 8
+"""Sequence numbers spread wider than this per row are looked up by bisection instead of a table."""
+_NONE = np.float32(-np.inf)
+"""The score of a row that may not be found."""
 
 
 class _Rows(NamedTuple):
@@ -39,6 +44,16 @@ class _Rows(NamedTuple):
     seqs: Seqs  # (n,)
     vectors: Matrix  # (n, dim)
     live: Mask  # (n,) False: deleted
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One search on its way; who scans next answers all that wait."""
+
+    query: Matrix  # (dim,)
+    k: int
+    among: Seqs | None
+    hits: Hits | None = None
 
 
 class ExactIndex:
@@ -53,6 +68,8 @@ class ExactIndex:
         self._watermark = 0
         self._space = _allocate(capacity, dim)
         self.rows = _first(self._space, 0)
+        self._waiting: deque[_Asked] = deque()
+        self._scanning = Lock()
 
     def __len__(self) -> int:
         return int(self.rows.live.sum())
@@ -92,8 +109,18 @@ class ExactIndex:
             self._merge(_batch((), np.empty((0, self.dim), np.float32), self.dim))
 
     def search(self, vector: Matrix, k: int, *, among: NDArray[np.int64] | None = None) -> Hits:
-        """The k live rows nearest to the unit `vector` (dim,), optionally only `among` some numbers."""
-        return _search_rows(self.rows, _query(vector, self.dim), k, among)
+        """The k live rows nearest to the unit `vector` (dim,), optionally only `among` some numbers.
+
+        Searches that wait for one another are answered by one pass over the matrix.
+        """
+        asked = _Asked(_query(vector, self.dim), k, among)
+        self._waiting.append(asked)
+        with self._scanning:
+            if asked.hits is None:
+                together = [self._waiting.popleft() for _ in range(len(self._waiting))]
+                for one, hits in zip(together, _search_together(self.rows, together), strict=True):
+                    one.hits = hits
+        return asked.hits or _search_rows(self.rows, asked.query, k, among)
 
     def vectors(self, seqs: Seqs) -> Matrix:
         """(n, dim) rows of live sequence numbers, in their order; raises KeyError for any other."""
@@ -279,6 +306,20 @@ class UsearchIndex:
         taken = self._watermark if watermark is None else watermark
         return _Sidecar(self.model_id, self.dim, self.settings, usearch.__version__, taken, graph, rows)
 
+    def vectors(self, seqs: Seqs) -> Matrix:
+        """(n, dim) rows of live sequence numbers, in their order; raises KeyError for any other."""
+        state = self._state
+        rows = np.empty((len(seqs), self.dim), dtype=np.float32)
+        position, fresh = _locate(state.front.seqs, seqs)
+        fresh[fresh] = state.front.live[position[fresh]]
+        rows[fresh] = state.front.vectors[position[fresh]]
+        place, deep = _locate(state.graph.seqs, seqs)
+        deep[deep] = state.graph.live[place[deep]]
+        rows[deep & ~fresh] = self._fetch(state.graph, seqs[deep & ~fresh])
+        if not (fresh | deep).all():
+            raise KeyError(seqs)
+        return rows
+
     def _search_graph(self, graph: _Graph, query: Matrix, k: int, eligible: Mask) -> Hits:
         wanted, size = int(eligible.sum()), len(graph.seqs)
         if wanted <= max(k, math.sqrt(100 * size)):  # where scoring them all beats walking the graph
@@ -459,35 +500,61 @@ def _locate(seqs: Seqs, wanted: Seqs) -> tuple[Seqs, Mask]:
     return position, seqs[position] == wanted
 
 
+def _search_together(rows: _Rows, asked: Sequence[_Asked]) -> list[Hits]:
+    """Every search's hits; those that score all rows share one matrix product."""
+    masks = [rows.live if one.among is None else _eligible(rows.seqs, rows.live, one.among) for one in asked]
+    wide = [k for k, mask in enumerate(masks) if mask.sum() >= _GATHER_SHARE * len(mask)]
+    scored = dict(zip(wide, _products(rows.vectors, [asked[k].query for k in wide]), strict=True))
+    found = []
+    for k, (one, mask) in enumerate(zip(asked, masks, strict=True)):
+        if k in scored:
+            found.append(
+                _best(rows.seqs, rows.vectors, one.query, one.k, rough=np.where(mask, scored[k], _NONE))
+            )
+        else:
+            chosen = np.flatnonzero(mask)
+            found.append(_best(rows.seqs[chosen], rows.vectors[chosen], one.query, one.k))
+    return found
+
+
+def _products(vectors: Matrix, queries: Sequence[Matrix]) -> Sequence[Matrix]:
+    """(n,) scores of all rows for each query."""
+    if len(queries) < 2:
+        return [vectors @ query for query in queries]
+    return list(np.stack(queries) @ vectors.T)
+
+
 def _search_rows(rows: _Rows, query: Matrix, k: int, among: Seqs | None) -> Hits:
-    if among is None:
-        return _best(rows.seqs, rows.vectors, query, k, live=rows.live)
-    eligible = _eligible(rows.seqs, rows.live, among)
-    chosen = np.flatnonzero(eligible)
-    if len(chosen) < _GATHER_SHARE * len(eligible):
-        return _best(rows.seqs[chosen], rows.vectors[chosen], query, k)
-    return _best(rows.seqs, rows.vectors, query, k, live=eligible)
+    return _search_together(rows, [_Asked(query, k, among)])[0]
 
 
 def _eligible(seqs: Seqs, live: Mask, among: Seqs) -> Mask:
     """Which live rows are among the wanted numbers."""
-    position, found = _locate(seqs, among)
-    eligible = np.zeros(len(seqs), dtype=np.bool_)
-    eligible[position[found]] = True
-    return eligible & live
+    span = int(seqs[-1] - seqs[0]) + 1 if len(seqs) else 0
+    if span > _SPARSE * len(seqs):
+        position, found = _locate(seqs, among)
+        eligible = np.zeros(len(seqs), dtype=np.bool_)
+        eligible[position[found]] = True
+        return eligible & live
+    table = np.zeros(span, dtype=np.bool_)  # a look-up by number: no search for each row
+    offsets = among - seqs[0] if span else among[:0]
+    table[offsets[(offsets >= 0) & (offsets < span)]] = True
+    return table[seqs - seqs[0]] & live if span else live
 
 
-def _best(seqs: Seqs, vectors: Matrix, query: Matrix, k: int, *, live: Mask | None = None) -> Hits:
-    """The k best live rows by (score, sequence number), scored in float64 once few are left."""
-    rough = vectors @ query
-    if live is not None:
-        rough[~live] = -np.inf
+def _best(seqs: Seqs, vectors: Matrix, query: Matrix, k: int, *, rough: Matrix | None = None) -> Hits:
+    """The k best rows by (score, sequence number), scored in float64 once few are left.
+
+    `rough` are their float32 scores where they are known already, -inf for a row that may not be found.
+    """
+    if rough is None:
+        rough = vectors @ query
     if 0 < k < len(rough):
         kth = np.partition(rough, len(rough) - k)[len(rough) - k]
         near = np.flatnonzero(rough >= kth - _ROUNDING)
     else:
         near = np.arange(len(rough) if k > 0 else 0)
-    near = near[rough[near] > -np.inf]
+    near = near[rough[near] > _NONE]
     scores = (vectors[near].astype(np.float64) * query.astype(np.float64)).sum(axis=1).astype(np.float32)
     order = np.lexsort((seqs[near], -scores))[: max(k, 0)]
     return Hits(seqs[near][order], scores[order])

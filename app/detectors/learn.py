@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from app.detectors.lexical import Floats
@@ -33,13 +34,16 @@ class Trees:
 
     def __call__(self, rows: Floats) -> Floats:
         """(n,) log-odds of (n, features) rows."""
-        tree = np.arange(len(self.feature))[None, :]
-        row = np.arange(len(rows))[:, None]
-        at = np.zeros((len(rows), len(self.feature)), dtype=np.int32)
+        nodes = self.feature.shape[1]
+        feature, threshold = self.feature.ravel(), self.threshold.ravel()
+        left, right, value = self.left.ravel(), self.right.ravel(), self.value.ravel()
+        first = (nodes * np.arange(len(self.feature), dtype=np.int64))[None, :]  # of each tree
+        flat, row = rows.ravel(), (rows.shape[1] * np.arange(len(rows), dtype=np.int64))[:, None]
+        at = np.broadcast_to(first, (len(rows), len(self.feature)))
         for _ in range(self.depth):
-            goes_left = rows[row, self.feature[tree, at]] <= self.threshold[tree, at]
-            at = np.where(goes_left, self.left[tree, at], self.right[tree, at])
-        summed: Floats = self.baseline + self.value[tree, at].sum(axis=1)
+            goes_left = flat[row + feature[at]] <= threshold[at]
+            at = first + np.where(goes_left, left[at], right[at])
+        summed: Floats = self.baseline + value[at].sum(axis=1)
         return summed
 
     def to_json(self) -> dict[str, Any]:
@@ -90,6 +94,25 @@ def fit(
     )
     model.fit(rows, labels, sample_weight=weights)
     return _exported(model)
+
+
+def platt(logits: Floats, right: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and shift that make log-odds honest on judged cases (Platt, 1999, with his smoothed targets).
+
+    The slope stays positive and is drawn towards 1, so few verdicts move little. Logits shape (n,).
+    """
+    hits = int(right.sum())
+    target = np.where(right, (hits + 1) / (hits + 2), 1 / (len(right) - hits + 2))
+    found = optimize.minimize(
+        _platt_loss, np.zeros(2), args=(logits, target), method="L-BFGS-B", bounds=[(-2, 2), (-8, 8)]
+    )
+    return round(float(np.exp(found.x[0])), 6), round(float(found.x[1]), 6)
+
+
+def _platt_loss(given: Floats, logits: Floats, target: Floats) -> float:
+    """Cross-entropy of exp(given[0]) * logits + given[1], with a normal prior on the logarithm of the slope."""
+    shifted = np.exp(given[0]) * logits + given[1]
+    return float(np.sum(np.logaddexp(0.0, shifted) - target * shifted) + 2.0 * given[0] ** 2)
 
 
 def _exported(model: Any) -> Trees:

@@ -7,10 +7,12 @@ stored and added up again in any order, and every replay sums in the same order.
 
 from __future__ import annotations
 
+import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +137,11 @@ class DocumentCounts:
             found = self._place[slots] - 1
         return found
 
+    def seen(self, slots: Slots) -> tuple[Slots, NDArray[np.bool_]]:
+        """The columns of those distinct slots that have one, and which they are; changes nothing."""
+        found: Slots = self._place[slots] - 1
+        return found[found >= 0], found >= 0
+
     def add(self, columns: Slots, *, times: int = 1) -> None:
         """Count one more document (or with `times=-1` one less) that holds these distinct columns."""
         self.documents += times
@@ -158,6 +165,13 @@ class DocumentCounts:
         if not changed:
             columns = columns[self._counts[columns] > 0]
         return sorted(zip(self._slot[columns].tolist(), self._counts[columns].tolist(), strict=True))
+
+    def restore(self, slots: Slots, counts: Slots, documents: int) -> None:
+        """Make this empty table equal to one whose columns, in order, were given to these slots."""
+        self._slot, self._counts = slots.copy(), counts.copy()
+        self._log = np.log(self._counts + 1.0)
+        self._place[slots] = np.arange(1, len(slots) + 1, dtype=np.int32)
+        self._used, self.documents = len(slots), documents
 
     def load(self, rows: Iterable[tuple[int, int]], documents: int) -> None:
         """Put back into an empty table what `rows` gave."""
@@ -219,8 +233,62 @@ def row_sums(values: Floats, starts: NDArray[np.int64]) -> Floats:
     return sums
 
 
+class TermSets:
+    """Which terms each document holds: append-only rows of distinct columns, numbered from 0."""
+
+    def __init__(self) -> None:
+        self._starts: NDArray[np.int64] = np.zeros(1 << 10, dtype=np.int64)
+        self._columns: Slots = np.empty(1 << 12, dtype=np.int32)
+        self._rows = 0
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def append(self, columns: Slots) -> None:
+        start = int(self._starts[self._rows])
+        end = start + len(columns)
+        if end > len(self._columns):
+            self._columns = np.resize(self._columns, 2 * end)
+        if self._rows + 1 == len(self._starts):
+            self._starts = np.resize(self._starts, 2 * len(self._starts))
+        self._columns[start:end] = columns
+        self._rows += 1
+        self._starts[self._rows] = end
+
+    def take(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Slots]:
+        """The rows as (starts (n + 1,), columns)."""
+        begins, ends = self._starts[rows], self._starts[rows + 1]
+        starts = np.concatenate(([0], np.cumsum(ends - begins)))
+        inside = np.arange(starts[-1]) - np.repeat(starts[:-1], ends - begins)
+        return starts, self._columns[np.repeat(begins, ends - begins) + inside]
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything an equal one is made from, as plain arrays."""
+        starts = self._starts[: self._rows + 1]
+        return {"starts": starts, "columns": self._columns[: starts[-1]]}
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Make this empty one equal to the one `to_arrays` was called on."""
+        self._starts, self._columns = arrays["starts"].copy(), arrays["columns"].copy()
+        self._rows = len(self._starts) - 1
+
+
 class _Segment:
     """Postings of a run of consecutive documents, by column: documents and tf, ascending documents."""
+
+    __slots__ = ("documents", "starts", "terms", "weights")
+    documents: Slots
+    weights: Floats32
+    terms: Slots
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, **arrays: NDArray[Any]) -> _Segment:
+        """A segment whose arrays are at hand."""
+        made = cls.__new__(cls)
+        for name, values in arrays.items():
+            setattr(made, name, values)
+        return made
 
     def __init__(self, columns: Slots, documents: Slots, weights: Floats32) -> None:
         order = np.argsort(columns, kind="stable")
@@ -271,7 +339,6 @@ class Bm25:
         self._total = 0.0
         self._segments: list[_Segment] = []
         self._fresh = SparseRows()
-        self._query: Floats32 = np.zeros(0, dtype=np.float32)
 
     def __len__(self) -> int:
         return self._counts.documents
@@ -290,6 +357,21 @@ class Bm25:
         if len(self._fresh) == self._segment:
             self._settle()
         return number
+
+    def known(self, slots: Sequence[int]) -> tuple[Slots, int]:
+        """Columns of the distinct terms that some document holds, ascending, and how many others there are."""
+        found = np.unique(np.array(slots, dtype=np.int32))
+        columns, known = self._counts.seen(found)
+        return np.sort(columns), int(len(found) - known.sum())
+
+    def idf(self, columns: Slots) -> Floats:
+        """How rare each of these columns is: ln(1 + (N - df + .5) / (df + .5))."""
+        df = self._counts[columns]
+        return np.log1p((len(self) - df + 0.5) / (df + 0.5))
+
+    def idf_of_new(self) -> float:
+        """The same of a term that no document holds."""
+        return float(np.log1p((len(self) + 0.5) / 0.5))
 
     def _settle(self) -> None:
         starts, columns, times = self._fresh.slice(0, len(self._fresh))
@@ -310,10 +392,9 @@ class Bm25:
         The second value is what a document made of nothing but the query's rare words could get.
         """
         found, times = np.unique(np.array(slots, dtype=np.int32), return_counts=True)
-        columns = self._counts.columns(found)
-        frequency = self._counts[columns]
-        known = np.flatnonzero(frequency)
-        rarest = known[np.argsort(frequency[known], kind="stable")][: self._terms]
+        columns, known = self._counts.seen(found)
+        frequency, times = self._counts[columns], times[known]
+        rarest = np.argsort(frequency, kind="stable")[: self._terms]
         affordable = np.cumsum(frequency[rarest]) <= self._postings
         affordable[:3] = True
         rarest = rarest[affordable]
@@ -327,24 +408,53 @@ class Bm25:
         norms = self._k1 * (1 - self._b + self._b * self._lengths[: len(self)] / average)
         for segment in self._segments:
             for (begin, end), weight in zip(segment.postings(columns), weights, strict=True):
-                documents, times = segment.documents[begin:end], segment.weights[begin:end]
-                total[documents] += weight * times / (times + norms[documents])
+                if begin < end:
+                    documents, times = segment.documents[begin:end], segment.weights[begin:end]
+                    total[documents] += weight * times / (times + norms[documents])
         first = len(self) - len(self._fresh)
         if first < len(self):
             total[first:] = self._of_fresh(columns, weights, norms[first:])
         return total
 
     def _of_fresh(self, columns: Slots, weights: Floats32, norms: Floats32) -> Floats32:
-        if len(self._query) < len(self._counts):
-            self._query = np.zeros(2 * len(self._counts), dtype=np.float32)
         starts, held, times = self._fresh.slice(0, len(self._fresh))
-        self._query[columns] = weights
-        hits = np.flatnonzero(self._query[held])
+        order = np.argsort(columns)
+        place = np.minimum(np.searchsorted(columns, held, sorter=order), max(0, len(columns) - 1))
+        hits = np.flatnonzero(columns[order[place]] == held) if len(columns) else np.empty(0, np.int64)
         row = np.searchsorted(starts, hits, side="right") - 1
-        parts = self._query[held[hits]] * times[hits] / (times[hits] + norms[row])
-        self._query[columns] = 0.0
+        weight = weights[order[place[hits]]]
+        parts = weight * times[hits] / (times[hits] + norms[row])
         found: Floats32 = np.bincount(row, parts, minlength=len(norms)).astype(np.float32)
         return found
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything an equal index is made from, as plain arrays."""
+        counts = self._counts
+        starts, columns, times = self._fresh.slice(0, len(self._fresh))
+        arrays: dict[str, NDArray[Any]] = {
+            "slots": counts._slot[: len(counts)], "counts": counts._counts[: len(counts)],
+            "lengths": self._lengths[: len(self)], "total": np.array([self._total]),
+            "starts": starts, "columns": columns, "times": times,
+        }  # fmt: skip
+        for number, segment in enumerate(self._segments):
+            for name in _Segment.__slots__:
+                arrays[f"{number}.{name}"] = getattr(segment, name)
+        return arrays
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Make this empty index equal to the one `to_arrays` was called on."""
+        self._counts.restore(arrays["slots"], arrays["counts"], len(arrays["lengths"]))
+        self._lengths = arrays["lengths"].astype(np.float32)
+        self._total = float(arrays["total"][0])
+        starts = arrays["starts"].tolist()
+        for begin, end in itertools.pairwise(starts):
+            self._fresh.append(arrays["columns"][begin:end], arrays["times"][begin:end])
+        number = 0
+        while f"{number}.terms" in arrays:
+            self._segments.append(
+                _Segment.of(**{name: arrays[f"{number}.{name}"] for name in _Segment.__slots__})
+            )
+            number += 1
 
 
 def best(scores: Floats32, k: int) -> NDArray[np.int64]:

@@ -47,8 +47,10 @@ class TicketRow(SQLModel, table=True):
               postgresql_where=text("digested_at IS NULL")),
         Index("ticket_by_pattern", "pattern_id", "created_at"),
         Index("ticket_by_customer", "customer"),
+        Index("ticket_by_revision", "revision", "id"),
     )  # fmt: skip
     id: str = Field(primary_key=True)
+    revision: int = 0  # grows with every write of tickets: what a cache has yet to take in
     source: str
     external_id: str
     created_at: datetime
@@ -361,10 +363,25 @@ class QueryRow(SQLModel, table=True):
     """One similar-case query: what was answered, never the text that was asked."""
 
     __tablename__ = "query"
+    __table_args__ = (Index("query_by_time", "at"),)
     id: str = Field(primary_key=True)
     at: datetime
     ticket_id: str | None = None
     answer: list[dict[str, Any]] = _json()
+    degraded: bool = False
+    ranker: int | None = None  # version of the installation's own ranker; none: the shipped one
+
+
+class RankerRow(SQLModel, table=True):
+    """One attempt to fit the ranker to the installation's own links, adopted or not."""
+
+    __tablename__ = "ranker"
+    version: int | None = Field(default=None, primary_key=True)
+    at: datetime
+    links: int
+    adopted: bool
+    figures: dict[str, Any] = _json()  # hit rates of each way on the links held out
+    model: dict[str, Any] = _json()  # empty when it was not adopted
 
 
 class FeedbackRow(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,10 +16,11 @@ from app.domain import Status, Ticket, TicketDraft, sortable_id
 from app.errors import NotFound
 from app.store.paging import Slice, page
 from app.store.records import columns, record, says, table
-from app.store.tables import TicketRow, VectorRow
+from app.store.tables import RankerRow, TicketRow, VectorRow
 
-_T, _V = table(TicketRow).c, table(VectorRow).c
+_T, _V, _R = table(TicketRow).c, table(VectorRow).c, table(RankerRow).c
 CHUNK = 500  # bound parameters per IN list
+LOADED_AT_ONCE = 20_000  # vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,11 @@ def save(session: Session, drafts: Sequence[TicketDraft], *, seen_at: datetime) 
                 values["digested_at"] = None
             updates.append(values | {"id": before.id})
             changed.append(before.id)
+    revision = _next_revision(session)
     if inserts:
-        session.execute(table(TicketRow).insert(), inserts)
+        session.execute(table(TicketRow).insert(), [values | {"revision": revision} for values in inserts])
     for values in updates:
-        session.execute(update(TicketRow).where(_T.id == values["id"]).values(**values))
+        session.execute(update(TicketRow).where(_T.id == values["id"]).values(**values, revision=revision))
     return Accepted(tuple(new), tuple(changed), tuple(unchanged))
 
 
@@ -98,6 +100,11 @@ def _row(draft: TicketDraft) -> dict[str, Any]:
     return values
 
 
+def _next_revision(session: Session) -> int:
+    """A number above all given so far; writes do not overlap, so a reader never skips one."""
+    return (session.scalar(select(func.max(_T.revision))) or 0) + 1
+
+
 def delete(session: Session, source: str, external_ids: Sequence[str]) -> tuple[str, ...]:
     """Mark tickets as deleted at their source: the text goes at once, the rest with the next digestion.
 
@@ -105,12 +112,13 @@ def delete(session: Session, source: str, external_ids: Sequence[str]) -> tuple[
     """
     stored = known(session, source, external_ids)
     gone = [k.id for k in stored.values()]
+    revision = _next_revision(session)
     for some in chunks(gone):
         session.execute(
             update(TicketRow)
             .where(_T.id.in_(some), _T.status != Status.DELETED.value)
             .values(status=Status.DELETED.value, subject="", body="", resolution="", digested_at=None,
-                    content_hash="deleted")
+                    content_hash="deleted", revision=revision)
         )  # fmt: skip
     return tuple(gone)
 
@@ -210,14 +218,6 @@ def _condition(name: str, value: str) -> Any:
     return _T.attributes[name].as_string() == value
 
 
-def matching(session: Session, filters: dict[str, str]) -> set[str]:
-    """Ids of all tickets that match every filter."""
-    query = select(_T.id)
-    for name, value in filters.items():
-        query = query.where(_condition(name, value))
-    return set(session.scalars(query))
-
-
 def counts_by_pattern(session: Session, pattern_id: str) -> tuple[int, int, datetime | None, datetime | None]:
     """(tickets, customers, first, last) of a pattern's members."""
     row = session.execute(
@@ -284,16 +284,100 @@ def digested_since(session: Session, at: datetime, model_id: str) -> list[Ticket
     return [record(Ticket, row) for row in session.scalars(query)]
 
 
-# --- vectors ---------------------------------------------------------------------------------------
+# --- similar cases ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class StoredVector:
-    """One row of the append-only vector log; `vector` is None where a ticket's vector was retired."""
+class Facets:
+    """What a filter asks of a ticket, as last written; `revision` and `id` are the place in that log."""
 
-    seq: int
-    ticket_id: str
-    vector: NDArray[np.float16] | None
+    id: str
+    revision: int
+    source: str
+    status: str
+    attributes: Mapping[str, str]
+
+
+def facets_after(session: Session, place: tuple[int, str], *, limit: int) -> list[Facets]:
+    """Tickets written after a place in the log of revisions, in its order."""
+    query = select(_T.id, _T.revision, _T.source, _T.status, _T.attributes)
+    later = or_(_T.revision > place[0], and_(_T.revision == place[0], _T.id > place[1]))
+    return [
+        Facets(*row) for row in session.execute(query.where(later).order_by(_T.revision, _T.id).limit(limit))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one case ended: all that is counted of it when resolutions are compared."""
+
+    id: str
+    created_at: datetime
+    updated_at: datetime
+    resolution: str
+    resolved_at: datetime
+    reopened: bool | None
+
+
+def outcomes(session: Session, pattern_id: str, *, before: datetime, limit: int) -> list[Outcome]:
+    """A pattern's newest cases resolved by `before`, newest first."""
+    query = select(_T.id, _T.created_at, _T.updated_at, _T.resolution, _T.resolved_at, _T.reopened)
+    query = query.where(_T.pattern_id == pattern_id, _T.created_at < before, _T.resolved_at <= before)
+    query = query.where(_T.resolution != "")
+    newest_first = query.order_by(_T.created_at.desc(), _T.id.desc()).limit(limit)
+    return [Outcome(*row) for row in session.execute(newest_first)]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One ticket that people tied to others, by its id; equal `group` means the same issue."""
+
+    id: str
+    group: str
+    created_at: datetime
+
+
+def links(session: Session) -> list[Link]:
+    """Tickets tied by a merge, a duplicate mark or a problem record, and what they are tied to; by (time, id)."""
+    columns_ = (_T.id, _T.source, _T.external_id, _T.created_at, _T.duplicate_of, _T.problem)
+    tied = or_(_T.duplicate_of != "", _T.problem != "")
+    rows = list(session.execute(select(*columns_).where(tied, _T.status != Status.DELETED.value)).all())
+    heads: dict[str, set[str]] = {}
+    for _, source, _, _, duplicate_of, _ in rows:
+        heads.setdefault(source, set()).add(duplicate_of)
+    for source, wanted in sorted(heads.items()):
+        for some in chunks(sorted(wanted - {""})):
+            query = select(*columns_).where(_T.source == source, _T.external_id.in_(some))
+            rows += session.execute(query.where(_T.duplicate_of == "", _T.problem == "")).all()
+    groups = _Groups()
+    for _, source, external_id, _, duplicate_of, problem in rows:
+        if duplicate_of:
+            groups.join(f"{source}\x1f{external_id}", f"{source}\x1f{duplicate_of}")
+        if problem:
+            groups.join(f"{source}\x1f{external_id}", f"{source}\x1fproblem\x1f{problem}")
+    found = [Link(row[0], groups.of(f"{row[1]}\x1f{row[2]}"), row[3]) for row in rows]
+    return sorted(found, key=lambda link: (link.created_at, link.id))
+
+
+class _Groups:
+    """Disjoint sets of names (union by smaller name, path halving)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def of(self, name: str) -> str:
+        parent = self._parent
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    def join(self, one: str, other: str) -> None:
+        first, second = sorted((self.of(one), self.of(other)))
+        self._parent[second] = first
+
+
+# --- vectors ---------------------------------------------------------------------------------------
 
 
 def cached_vectors(session: Session, model_id: str, hashes: Sequence[str]) -> dict[str, NDArray[np.float16]]:
@@ -322,17 +406,54 @@ def save_vectors(
         session.execute(table(VectorRow).insert(), rows)
 
 
-def vectors_after(session: Session, model_id: str, seq: int, *, limit: int) -> list[StoredVector]:
+@dataclass(frozen=True, slots=True)
+class Searchable:
+    """One row of the vector log with the words of its ticket, as far as a search reads them."""
+
+    seq: int
+    ticket_id: str
+    vector: NDArray[np.float16] | None
+    created_at: datetime
+    requester: str
+    subject: str
+    body: str  # its beginning
+    attributes: Mapping[str, str]
+
+
+def searchable_after(
+    session: Session, model_id: str, seq: int, *, limit: int, body_chars: int
+) -> list[Searchable]:
+    """The vector log after `seq`, in its order; a retired or deleted ticket comes without a vector."""
+    body = func.substr(_T.body, 1, body_chars)
     query = (
-        select(_V.seq, _V.ticket_id, _V.vector)
+        select(_V.seq, _V.ticket_id, _V.vector, _T.status, _T.created_at, _T.requester, _T.subject, body,
+               _T.attributes)
+        .outerjoin(TicketRow, _T.id == _V.ticket_id)
         .where(_V.seq > seq, _V.model_id == model_id)
         .order_by(_V.seq)
         .limit(limit)
-    )
+    )  # fmt: skip
     return [
-        StoredVector(s or 0, t, None if v is None else np.frombuffer(v, np.float16))
-        for s, t, v in session.execute(query)
-    ]
+        Searchable(number, id_, None if raw is None or status in (None, Status.DELETED.value)
+                   else np.frombuffer(raw, np.float16), *rest)
+        for number, id_, raw, status, *rest in session.execute(query)
+    ]  # fmt: skip
+
+
+def vectors_by_seq(
+    session: Session, model_id: str, after: int, until: int
+) -> Iterator[tuple[list[int], bytes]]:
+    """Vectors kept in (after, until], ascending, in batches: places in the log and float16 bytes of all."""
+    query = select(_V.seq, _V.vector).where(
+        _V.seq > after, _V.seq <= until, _V.model_id == model_id, _V.vector.isnot(None)
+    )
+    for some in session.execute(query.order_by(_V.seq)).partitions(LOADED_AT_ONCE):
+        yield [int(seq or 0) for seq, _ in some], b"".join(raw or b"" for _, raw in some)
+
+
+def ticket_at(session: Session, seq: int) -> str | None:
+    """Whose row of the vector log this is."""
+    return session.scalar(select(_V.ticket_id).where(_V.seq == seq))
 
 
 def vectors_of(session: Session, model_id: str, ticket_ids: Sequence[str]) -> dict[str, NDArray[np.float16]]:
@@ -350,6 +471,23 @@ def vectors_of(session: Session, model_id: str, ticket_ids: Sequence[str]) -> di
             else:
                 found[ticket_id] = np.frombuffer(vector, np.float16)
     return found
+
+
+def newest_places(session: Session, model_id: str) -> tuple[int, int, int]:
+    """Ends of the three logs a cache follows: of vectors, of revisions, of fitted rankers; 0 for an empty one."""
+    return session.execute(
+        select(
+            select(func.coalesce(func.max(_V.seq), 0)).where(_V.model_id == model_id).scalar_subquery(),
+            select(func.coalesce(func.max(_T.revision), 0)).scalar_subquery(),
+            select(func.coalesce(func.max(_R.version), 0)).scalar_subquery(),
+        )
+    ).one()._tuple()  # fmt: skip
+
+
+def count_vectors_after(session: Session, model_id: str, seq: int) -> int:
+    """Rows of the vector log after `seq`."""
+    query = select(func.count()).where(_V.seq > seq, _V.model_id == model_id)
+    return session.scalar(query) or 0
 
 
 def last_vector_seq(session: Session, model_id: str) -> int:

@@ -10,6 +10,7 @@ import argparse
 import gzip
 import importlib
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,9 +32,11 @@ from app.detectors.rank import (
     Example,
     Guard,
     Ranker,
+    by_words,
     refit,
     train,
 )
+from app.detectors.text import embedding_text
 from app.domain import Matrix
 
 HELP = "hit rate, calibration and silence of similar-case search on linked duplicates"
@@ -95,9 +98,16 @@ def write_models(played: dict[str, list[Query]], directory: Path) -> dict[str, A
         examples = [query.example for name in names for query in played[name]]
         ranker = train(examples, version="+".join(names))
         file = directory / (f"without-{left_out}.json" if left_out else "ranker.json")
-        file.write_text(json.dumps(ranker.to_json(), separators=(",", ":")) + "\n", encoding="utf-8")
-        print(f"{file}: {len(examples)} queries of {', '.join(names)}")
+        file.write_text(_stored(ranker), encoding="utf-8")
+        print(f"{file}: {len(examples)} queries of {', '.join(names)}", flush=True)
+        if left_out is None:
+            words = train([by_words(one) for one in examples], version="words of " + "+".join(names))
+            (directory / "words.json").write_text(_stored(words), encoding="utf-8")
     return {"models": len(played) + 1, "queries": sum(map(len, played.values()))}
+
+
+def _stored(ranker: Ranker) -> str:
+    return json.dumps(ranker.to_json(), separators=(",", ":")) + "\n"
 
 
 # -- figures --------------------------------------------------------------------------------------------
@@ -261,8 +271,8 @@ def _same(numbers: NDArray[np.int64], groups: Sequence[str], group: str | None) 
 def _embed(tickets: Sequence[dict[str, Any]]) -> Matrix:
     """Vectors of the shipped model, for a stream that comes without."""
     engine: Any = importlib.import_module("app.detectors.embed")
-    embedder = engine.load_embedder(engine.shipped_model())
-    found: Matrix = embedder.embed([f"{ticket['subject']}\n{ticket['body'][:1500]}" for ticket in tickets])
+    embedder = engine.load_embedder(engine.shipped_model(), workers=os.cpu_count() or 1)
+    found: Matrix = embedder.embed([embedding_text(ticket["subject"], ticket["body"]) for ticket in tickets])
     return found
 
 

@@ -216,7 +216,6 @@ def test_tickets_are_found_by_filter(store: Store, filters: dict[str, str], foun
         tickets.save(session, rows, seen_at=START)
     with store.read() as session:
         assert {t.external_id for t in tickets.search(session, filters).items} == found
-        assert len(tickets.matching(session, filters)) == len(found)
 
 
 # --- vectors ----------------------------------------------------------------------------------------
@@ -232,22 +231,55 @@ def test_vectors_are_a_log_and_a_cache_by_text(store: Store) -> None:
         assert set(tickets.cached_vectors(session, MODEL, ["h1", "h2", "h9", ""])) == {"h1", "h2"}
         assert np.array_equal(tickets.cached_vectors(session, "other", ["h1"])["h1"], vector + 9)
         assert np.array_equal(tickets.vectors_of(session, MODEL, ["t1", "t2"])["t1"], vector + 2)
-        log = tickets.vectors_after(session, MODEL, 0, limit=99)
+        log = tickets.searchable_after(session, MODEL, 0, limit=99, body_chars=9)
         assert tickets.last_vector_seq(session, MODEL) == log[-1].seq
-        assert [row.ticket_id for row in tickets.vectors_after(session, MODEL, log[0].seq, limit=1)] == ["t2"]
+        later = tickets.searchable_after(session, MODEL, log[0].seq, limit=1, body_chars=9)
+        assert [row.ticket_id for row in later] == ["t2"]
     assert [row.ticket_id for row in log] == ["t1", "t2", "t1"]
 
 
 def test_of_a_retired_ticket_no_vector_stays_and_the_log_says_so(store: Store) -> None:
     vector = np.arange(8, dtype=np.float16)
     with store.write() as session:
-        tickets.save_vectors(session, MODEL, [("t1", "h1", vector), ("t2", "h2", vector)])
-        tickets.save_vectors(session, MODEL, [("t2", "", None)])
+        one, two = tickets.save(session, [draft(1), draft(2)], seen_at=START).new
+        tickets.save_vectors(session, MODEL, [(one, "h1", vector), (two, "h2", vector)])
+        tickets.save_vectors(session, MODEL, [(two, "", None)])
     with store.read() as session:
-        assert list(tickets.vectors_of(session, MODEL, ["t1", "t2"])) == ["t1"]
+        assert list(tickets.vectors_of(session, MODEL, [one, two])) == [one]
         assert set(tickets.cached_vectors(session, MODEL, ["h1", "h2"])) == {"h1"}
-        log = tickets.vectors_after(session, MODEL, 0, limit=99)
-    assert [(row.ticket_id, row.vector is None) for row in log] == [("t1", False), ("t2", True), ("t2", True)]
+        log = tickets.searchable_after(session, MODEL, 0, limit=99, body_chars=9)
+    assert [(row.ticket_id, row.vector is None) for row in log] == [(one, False), (two, True), (two, True)]
+
+
+def test_every_write_of_a_ticket_is_seen_once_by_who_reads_on_from_the_last_place(store: Store) -> None:
+    with store.write() as session:
+        ids = tickets.save(session, [draft(n) for n in range(5)], seen_at=START).new
+    place, seen = (0, ""), []
+    for _ in range(6):
+        with store.read() as session:
+            rows = tickets.facets_after(session, place, limit=2)
+        seen += [row.id for row in rows]
+        place = (rows[-1].revision, rows[-1].id) if rows else place
+    assert sorted(seen) == sorted(ids)
+    with store.write() as session:
+        tickets.save(session, [draft(3, status=Status.SOLVED)], seen_at=START)
+        tickets.delete(session, "desk", ["T-0001"])
+    with store.read() as session:
+        changed = tickets.facets_after(session, place, limit=9)
+    assert {(row.id, row.status) for row in changed} == {(ids[3], "solved"), (ids[1], "deleted")}
+
+
+def test_merges_duplicates_and_problem_records_tie_tickets_into_groups(store: Store) -> None:
+    rows = [draft(1), draft(2, duplicate_of="T-0001"), draft(3, duplicate_of="T-0002"),
+            draft(4, problem="P-7"), draft(5, problem="P-7"), draft(6), draft(1, source="other")]  # fmt: skip
+    with store.write() as session:
+        ids = tickets.save(session, rows, seen_at=START).new
+    with store.read() as session:
+        found = tickets.links(session)
+    groups: dict[str, set[str]] = {}
+    for link in found:
+        groups.setdefault(link.group, set()).add(link.id)
+    assert sorted(map(sorted, groups.values())) == sorted([sorted(ids[:3]), sorted(ids[3:5])])
 
 
 # --- topics and sightings ---------------------------------------------------------------------------

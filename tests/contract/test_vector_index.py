@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.detectors.index import ExactIndex, GraphSettings, UsearchIndex
 from app.domain import Matrix
 from app.errors import Invalid
 from app.ports import VectorIndex
+from app.store.core import Store
+from app.store.pgvector import PgVectorIndex
 
 DIM = 8
 SMALL_FRONT = GraphSettings(fresh=4)
@@ -25,10 +29,25 @@ MAKERS: dict[str, Callable[[int], VectorIndex]] = {
 }
 
 
-@pytest.fixture(params=list(MAKERS.values()), ids=list(MAKERS))
+PGVECTOR = "pgvector"
+
+
+@pytest.fixture(params=[*MAKERS, pytest.param(PGVECTOR, marks=pytest.mark.postgres)])
 def make(request: pytest.FixtureRequest) -> Callable[[int], VectorIndex]:
-    chosen: Callable[[int], VectorIndex] = request.param
-    return chosen
+    if request.param != PGVECTOR:
+        return MAKERS[request.param]
+    maker: Callable[[int], VectorIndex] = request.getfixturevalue("make_pgvector")
+    return maker
+
+
+@pytest.fixture
+def make_pgvector(request: pytest.FixtureRequest) -> Iterator[Callable[[int], VectorIndex]]:
+    """Each index in a table of its own, of one database."""
+    new: Callable[[], str] = request.getfixturevalue("new_postgres")
+    store = Store(new(), durable=False)
+    numbers = itertools.count()
+    yield lambda dim: PgVectorIndex(store, f"model {next(numbers)}", dim)
+    store.close()
 
 
 def unit_rows(count: int, *, seed: int, dim: int = DIM) -> Matrix:
@@ -70,8 +89,13 @@ def naive_search(
 @settings(max_examples=60, deadline=None)
 @given(history=histories)
 @pytest.mark.parametrize("name", MAKERS)
-def test_any_history_gives_what_scoring_every_row_one_by_one_gives(name: str, history: list) -> None:  # type: ignore[type-arg]
-    index, rows, highest = MAKERS[name](DIM), {}, 0
+def test_any_history_gives_what_scoring_every_row_one_by_one_gives(name: str, history: list[Any]) -> None:
+    check_history(MAKERS[name](DIM), history)
+
+
+def check_history(index: VectorIndex, history: list[Any]) -> None:
+    rows: dict[int, int] = {}
+    highest = 0
     for step, what in [*history, ("search", (0, 50, None))]:
         if step == "upsert":
             index.upsert([seq for seq, _ in what], POOL[[row for _, row in what]])
@@ -89,6 +113,25 @@ def test_any_history_gives_what_scoring_every_row_one_by_one_gives(name: str, hi
             for at, seq in enumerate(hits.seqs.tolist()):  # the oracle's dot may round ties apart
                 assert seq == seqs[at] or np.isclose(scores[at], scores[seqs.index(seq)], atol=1e-7)
         assert index.watermark == highest
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=histories)
+@pytest.mark.postgres
+def test_pgvector_gives_what_scoring_every_row_one_by_one_gives(
+    make_pgvector: Callable[[int], VectorIndex], history: list[Any]
+) -> None:
+    check_history(make_pgvector(DIM), history)
+
+
+def test_rows_are_read_back_in_the_order_asked_for(make: Callable[[int], VectorIndex]) -> None:
+    index, rows = make(DIM), unit_rows(10, seed=1)
+    index.upsert(range(1, 11), rows)
+    index.delete([4])
+    assert np.array_equal(index.vectors(np.array([9, 2, 10])), rows[[8, 1, 9]])
+    assert index.seqs.tolist() == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    with pytest.raises(KeyError):
+        index.vectors(np.array([4]))
 
 
 def test_an_empty_index_finds_nothing(make: Callable[[int], VectorIndex]) -> None:
