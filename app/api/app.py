@@ -9,18 +9,23 @@ from fastapi import FastAPI
 
 from app.api import (
     alerts,
+    audit,
+    erasures,
     events,
     grouping,
+    keys,
     middleware,
     ops,
     patterns,
     problems,
     releases,
+    settings,
     similar,
     sources,
     subscriptions,
     suggestions,
     tickets,
+    users,
 )
 from app.api.webhooks import describe
 from app.runtime import Runtime
@@ -50,18 +55,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     )  # fmt: skip
     app.state.runtime = runtime
     resources = (
-        tickets,
-        patterns,
-        alerts,
-        releases,
-        sources,
-        events,
-        subscriptions,
-        suggestions,
-        grouping,
-        similar,
-        ops,
-    )
+        tickets, patterns, alerts, releases, sources, events, subscriptions, suggestions, grouping, similar, users,
+        keys, settings, audit, erasures, ops,
+    )  # fmt: skip
     for resource in resources:
         app.include_router(resource.router)
     problems.install(app)

@@ -19,6 +19,7 @@ from app.store.records import columns, record, says, table
 from app.store.tables import TicketRow, VectorRow
 
 _T, _V = table(TicketRow).c, table(VectorRow).c
+ERASED = "erased"  # content hash of a ticket that is never taken again
 CHUNK = 500  # bound parameters per IN list
 
 
@@ -76,7 +77,7 @@ def save(session: Session, drafts: Sequence[TicketDraft], *, seen_at: datetime) 
                 _row(draft) | {"id": id_, "seen_at": seen_at, "digested_at": None, "pattern_id": None}
             )
             new.append(id_)
-        elif before.content_hash == draft.content_hash or draft.updated_at < before.updated_at:
+        elif before.content_hash in (draft.content_hash, ERASED) or draft.updated_at < before.updated_at:
             unchanged.append(before.id)
         else:
             values = _row(draft)
@@ -108,7 +109,7 @@ def delete(session: Session, source: str, external_ids: Sequence[str]) -> tuple[
     for some in chunks(gone):
         session.execute(
             update(TicketRow)
-            .where(_T.id.in_(some), _T.status != Status.DELETED.value)
+            .where(_T.id.in_(some), _T.status != Status.DELETED.value, _T.content_hash != ERASED)
             .values(status=Status.DELETED.value, subject="", body="", resolution="", digested_at=None,
                     content_hash="deleted")
         )  # fmt: skip
