@@ -164,7 +164,7 @@ def _model(run: Runtime) -> dict[str, str]:
     except ForeshockError as error:
         return {"Embedding model": f"cannot be loaded: {error}"}
     late = behind(run)
-    state = "up to date" if late <= 0 else f"{late:,} vectors behind; it catches up with the next question"
+    state = "up to date" if late <= 0 else f"{late:,} behind; catches up when asked"
     return {"Embedding model": name, "Folder": str(run.settings.model), "Similar-case index": state}
 
 

@@ -68,6 +68,10 @@ class Card:
         return f"{tool}, read every {span(self.every)}" if self.every else tool
 
     @property
+    def busiest(self) -> tuple[date, int]:
+        return max(self.days, key=lambda day: day[1])
+
+    @property
     def failure(self) -> str:
         """What went wrong, unless it went well since."""
         h = self.state.health

@@ -20,7 +20,7 @@ ROLES = {
     "lead": "also decides about alerts and patterns, and manages webhooks",
     "admin": "also manages sources, settings, users and keys",
 }
-SCOPES = {"read": "reads", "write": "reads and changes", "admin": "everything"}
+SCOPES = {"read": "Read", "write": "Read and change", "admin": "Everything, users and settings too"}
 
 
 @router.get("/users")
