@@ -1,6 +1,6 @@
 """Sign-in through an identity provider: OpenID Connect's authorization code flow with PKCE.
 
-authlib speaks OAuth 2, joserfc checks the ID token's signature and claims (OpenID Connect Core, 3.1.3.7).
+authlib knows OAuth 2's requests, joserfc checks the ID token's signature and claims (OpenID Connect Core, 3.1.3.7).
 Nothing of the provider is kept: who somebody is follows from the ID token alone.
 """
 
@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from authlib.integrations.base_client.errors import OAuthError
-from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.auth import ClientAuth
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -33,6 +34,7 @@ ALGORITHMS = [
 ]  # none by shared secret
 LEEWAY_S = 60  # clocks differ
 TIMEOUT_S = 10.0
+FORM = {"Content-Type": "application/x-www-form-urlencoded;charset=UTF-8"}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -69,10 +71,12 @@ def begin(provider: Provider) -> tuple[str, Errand]:
     errand = Errand(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48))
     with _client(provider) as client:
         endpoint = _discovered(client, provider)["authorization_endpoint"]
-        url, _ = client.create_authorization_url(
-            endpoint, state=errand.state, nonce=errand.nonce, code_verifier=errand.verifier
-        )
-    return str(url), errand
+    url: str = prepare_grant_uri(
+        endpoint, client_id=provider.client_id, response_type="code", redirect_uri=provider.redirect_uri,
+        scope="openid email", state=errand.state, nonce=errand.nonce,
+        code_challenge=create_s256_code_challenge(errand.verifier), code_challenge_method="S256",
+    )  # fmt: skip
+    return url, errand
 
 
 def finish(provider: Provider, errand: Errand, *, state: str, code: str, at: datetime) -> Identity:
@@ -82,19 +86,27 @@ def finish(provider: Provider, errand: Errand, *, state: str, code: str, at: dat
     with _client(provider) as client:
         known = _discovered(client, provider)
         try:
-            token = client.fetch_token(
-                known["token_endpoint"], grant_type="authorization_code", code=code,
-                code_verifier=errand.verifier,
-            )  # fmt: skip
-            keys = client.get(known["jwks_uri"], withhold_token=True).raise_for_status().json()
-            return _identity(provider, errand, token["id_token"], keys, at)
-        except OAuthError as error:
-            raise Invalid(f"the identity provider refused: {str(error.error)[:100]}") from error
+            id_token = _id_token(client, provider, known["token_endpoint"], errand, code)
+            keys = client.get(known["jwks_uri"]).raise_for_status().json()
+            return _identity(provider, errand, id_token, keys, at)
         except (JoseError, KeyError, ValueError) as error:
             what = type(error).__name__
             raise Invalid(f"the identity provider's answer cannot be trusted ({what})") from error
         except httpx.HTTPError as error:
             raise _silent(provider) from error
+
+
+def _id_token(client: httpx.Client, provider: Provider, endpoint: str, errand: Errand, code: str) -> str:
+    """The ID token the code stands for. Raises Invalid when the provider refuses the code."""
+    body = prepare_token_request(
+        "authorization_code", redirect_uri=provider.redirect_uri, code=code, code_verifier=errand.verifier
+    )
+    sender = ClientAuth(provider.client_id, provider.client_secret, "client_secret_basic")
+    url, headers, body = sender.prepare("POST", endpoint, {"Accept": "application/json", **FORM}, body)
+    answer = client.post(url, content=body, headers=headers)
+    if answer.is_client_error:
+        raise Invalid("the identity provider refused the sign-in: begin again, or check OIDC_CLIENT_SECRET")
+    return str(answer.raise_for_status().json()["id_token"])
 
 
 def _identity(
@@ -117,26 +129,23 @@ def _identity(
     return Identity(f"{provider.issuer} {claims['sub']}", address)
 
 
-def _client(provider: Provider) -> Any:
-    return OAuth2Client(
-        provider.client_id, provider.client_secret, scope="openid email", redirect_uri=provider.redirect_uri,
-        code_challenge_method="S256", timeout=TIMEOUT_S, transport=provider.transport,
-    )  # fmt: skip
+def _client(provider: Provider) -> httpx.Client:
+    return httpx.Client(timeout=TIMEOUT_S, transport=provider.transport)
 
 
-def _discovered(client: Any, provider: Provider) -> dict[str, str]:
+def _discovered(client: httpx.Client, provider: Provider) -> dict[str, str]:
     """Where the provider's endpoints are (OpenID Connect Discovery)."""
     address = urlsplit(provider.issuer)
     if address.scheme != "https" and address.hostname not in LOOPBACK:
         raise Invalid("oidc_issuer must begin with https://")
     try:
         url = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
-        found = client.get(url, withhold_token=True).raise_for_status().json()
+        found = client.get(url).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:
         raise _silent(provider) from error
     if found.get("issuer") != provider.issuer:
         raise Invalid("the identity provider calls itself by another address than oidc_issuer says")
-    return {n: str(found[n]) for n in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
+    return {n: str(found.get(n, "")) for n in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
 
 
 def _silent(provider: Provider) -> TryLater:

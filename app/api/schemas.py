@@ -240,7 +240,7 @@ class KeyIn(Wire):
 
     model_config = _example({"name": "helpdesk sidebar", "scopes": ["read"]})
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-    scopes: list[Literal["read", "write", "admin"]] = Field(default_factory=lambda: ["read"], min_length=1)
+    scopes: list[Literal["read", "write", "admin"]] = Field(["read"], min_length=1)
 
 
 class SettingsChange(Wire):

@@ -22,7 +22,9 @@ def user(runtime: Runtime, name: str = "mara", role: str = "admin") -> users.Use
     return accounts.make_user(runtime, name, role, password=PASSWORD)[0]
 
 
-def sign_in(runtime: Runtime, name: str = "mara", password: str = PASSWORD, address: str = "192.0.2.1") -> bool:
+def sign_in(
+    runtime: Runtime, name: str = "mara", password: str = PASSWORD, address: str = "192.0.2.1"
+) -> bool:
     return accounts.sign_in(runtime, name, password, address=address) is not None
 
 
@@ -261,7 +263,8 @@ def test_the_audit_log_says_who_did_what_and_pages_through_both_logs(
     second = admin.get(f"/v1/audit?limit=4&cursor={first['next_cursor']}").json()
     told = [(a["type"], a["actor"]) for a in first["data"] + second["data"]]
     assert sorted(told) == sorted(
-        [("user.created", "operator"), ("release.recorded", "operator")] * 3 + [("key.created", "command line")]
+        [("user.created", "operator"), ("release.recorded", "operator")] * 3
+        + [("key.created", "command line")]
     )
     assert [a["at"] for a in first["data"]] == sorted((a["at"] for a in first["data"]), reverse=True)
     assert {a["type"] for a in admin.get("/v1/audit?type=user.").json()["data"]} == {"user.created"}
@@ -294,7 +297,11 @@ def test_made_up_keys_are_counted_by_address_and_a_real_key_has_a_count_of_its_o
     assert made_up == [401] * 5 + [429] * 2
     real = {"Authorization": f"Bearer {secret}"}
     assert client.get("/v1/alerts", headers=real).status_code == 200
-    assert client.get("/v1/alerts", headers=real | {"X-Odd": "1"}).headers["RateLimit"].startswith('"default";r=3')
+    assert (
+        client.get("/v1/alerts", headers=real | {"X-Odd": "1"})
+        .headers["RateLimit"]
+        .startswith('"default";r=3')
+    )
 
 
 def test_revoking_a_key_keeps_its_row_and_tells_who_did(runtime: Runtime, clock: Clock) -> None:

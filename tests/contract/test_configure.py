@@ -86,7 +86,9 @@ def test_the_audit_log_tells_what_a_setting_was_and_is(runtime: Runtime) -> None
     with runtime.store.read() as session:
         (act,) = audit.search(session, {"type": "settings."}).items
     assert act.actor == "mara"
-    assert act.data == {"granularity": {"from": "balanced", "to": "broader"}}, "what did not change is not told"
+    assert act.data == {"granularity": {"from": "balanced", "to": "broader"}}, (
+        "what did not change is not told"
+    )
 
 
 def test_another_granularity_reaches_the_engine_without_losing_its_memory(runtime: Runtime) -> None:

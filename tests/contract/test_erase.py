@@ -176,5 +176,3 @@ def test_the_engine_starts_again_over_expired_tickets(desk: Runtime, clock: Cloc
     desk.memory = desk.cases = None
     accept(desk, [raw(8, "Export fails with E-4031 on the report", at=clock.at)], source_kind="push")
     assert digest(desk) == 1
-
-

@@ -39,7 +39,9 @@ def operated(given: Runtime, clock: Clock) -> Operated:
     """`given` with a pulled source that fails, one that is fine, two endpoints, three people and a key."""
     pulled = (
         SourceSettings(name="zendesk", kind="zendesk", options={"base_url": "https://acme.zendesk.com"}),
-        SourceSettings(name="jira", kind="jira", every_s=600, options={"base_url": "https://acme.example.com"}),
+        SourceSettings(
+            name="jira", kind="jira", every_s=600, options={"base_url": "https://acme.example.com"}
+        ),
     )
     chosen = given.settings.model_copy(update={"sources": pulled})
     runtime = replace(
@@ -50,9 +52,13 @@ def operated(given: Runtime, clock: Clock) -> Operated:
         for name in ("zendesk", "jira"):
             sources.register(session, Source(name, name))
         sources.received(session, "jira", at=at - timedelta(minutes=4), newest_at=at - timedelta(minutes=9))
-        sources.save_checkpoint(session, Checkpoint("jira", "tickets", {"updated_until": f"{at:%Y-%m-%d %H:%M}"}))
+        sources.save_checkpoint(
+            session, Checkpoint("jira", "tickets", {"updated_until": f"{at:%Y-%m-%d %H:%M}"})
+        )
         sources.received(session, "zendesk", at=at - timedelta(hours=3), newest_at=at - timedelta(hours=3))
-        sources.save_checkpoint(session, Checkpoint("zendesk", "tickets", {"cursor": "MTc2MzkwNjQwMC4wfHw0ODIxMQ"}))
+        sources.save_checkpoint(
+            session, Checkpoint("zendesk", "tickets", {"cursor": "MTc2MzkwNjQwMC4wfHw0ODIxMQ"})
+        )
         sources.change(session, "zendesk", last_error_at=at - timedelta(minutes=5), last_error=(
             "the API token was refused (401): make a new one and set ZENDESK_CLIENT_SECRET"))  # fmt: skip
     ids = [
