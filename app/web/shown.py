@@ -215,16 +215,16 @@ def particulars(of: Act) -> str:
     told = []
     for name, value in of.data.items():
         if isinstance(value, Mapping) and set(value) == {"from", "to"}:
-            told.append(f"{_plain(name)} {_plain(value['from'])} → {_plain(value['to'])}")
+            told.append(f"{name.replace('_', ' ')} {_plain(value['from'])} → {_plain(value['to'])}")
         elif name not in NOT_TOLD and value not in ("", None, [], {}):
-            told.append(f"{_plain(name)}: {_plain(value)}")
+            told.append(f"{name.replace('_', ' ')}: {_plain(value)}")
     return "; ".join(told)
 
 
 def _plain(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_plain, value))
-    return "none" if value is None else str(value).replace("_", " ")
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 FILTERS = {

@@ -105,6 +105,7 @@ def _sources(
         )
         for h in known
     ]  # fmt: skip
+    cards.sort(key=lambda card: (not card.state.is_bad, card.name))
     return page(request, visitor, "sources.html", cards=cards, checked=checked, bars=bars, kinds=SOURCES)
 
 

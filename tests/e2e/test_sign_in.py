@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -146,14 +147,13 @@ def desk(runtime: Runtime, provider: IdentityProvider) -> Runtime:
     return found
 
 
-def come_back(client: TestClient, then: str = "/sources") -> httpx.Response:
+def come_back(client: TestClient, then: str = "/sources") -> Any:
     """Leave for the provider, be asked there, and come back: what the site answers then."""
     left = client.get("/sign-in/provider", params={"then": then})
     assert left.status_code == 303
     there = httpx.get(left.headers["location"])
     back = urlsplit(there.headers["location"])
-    found: httpx.Response = client.get(f"{back.path}?{back.query}")
-    return found
+    return client.get(f"{back.path}?{back.query}")
 
 
 def test_somebody_the_provider_vouches_for_comes_in_as_the_user_of_that_address(desk: Runtime) -> None:
