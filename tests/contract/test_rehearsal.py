@@ -74,7 +74,11 @@ def test_a_calibration_holds_from_then_on_and_is_in_the_audit_trail(desk: Runtim
 
 
 def test_labels_of_people_move_the_threshold_a_little_at_a_time(desk: Runtime) -> None:
-    accept(desk, [raw(n, SAID[n % 3], duplicate_of=f"T-{n % 3 + 30:04}") for n in range(30, 100)], source_kind="push")
+    accept(
+        desk,
+        [raw(n, SAID[n % 3], duplicate_of=f"T-{n % 3 + 30:04}") for n in range(30, 100)],
+        source_kind="push",
+    )
     while digest(desk):
         pass
     made = rehearse.rehearse(desk)
@@ -83,7 +87,9 @@ def test_labels_of_people_move_the_threshold_a_little_at_a_time(desk: Runtime) -
     assert abs(made.parameters.join - made.was.join) <= 0.0201
 
 
-def test_another_model_keeps_every_id_and_member_and_is_refused_until_it_is_switched_to(desk: Runtime) -> None:
+def test_another_model_keeps_every_id_and_member_and_is_refused_until_it_is_switched_to(
+    desk: Runtime,
+) -> None:
     before = members(desk)
     assert rehearse.rehearse(desk, model=Other()).model_id == "words-64"
     assert members(desk) == before
