@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -221,72 +223,72 @@ def backtest(
     config: Config = None,
     file: Annotated[Path | None, typer.Option(help="a ticket file instead of the store")] = None,
     column: Annotated[list[str] | None, typer.Option("--map", help="field=column; repeatable")] = None,
-    budget: Annotated[float | None, typer.Option(help="alerts per week (default: as set)")] = None,
+    budget: Annotated[
+        list[float] | None, typer.Option(help="alerts per week; repeatable, to compare (default: as set)")
+    ] = None,
+    granularity: Annotated[str, typer.Option(help="finer, balanced or broader (default: as set)")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="a tag that marks a problem; repeatable")] = None,
     tick_minutes: Annotated[int, typer.Option(min=1, help="how often the rules look")] = 60,
-    alerts: Annotated[Path | None, typer.Option(help="write alerts as JSON lines to this file")] = None,
+    keep: Annotated[Path | None, typer.Option(help="folder to go on from when it is interrupted")] = None,
+    alerts: Annotated[Path | None, typer.Option(help="write the first run's alerts as JSON lines")] = None,
 ) -> None:
-    """Replay history with a simulated clock and list every alert it would have raised, when and why."""
-    from app.backtest import backtest as replay
-    from app.backtest import history, scratch
+    """Replay history with a simulated clock: every alert, how many a week, what was caught, missed and why."""
+    from app.backtest import history, jobs, scratch
+
+    runs = [{"alerts_per_week": one} for one in budget or ()] or [{}]
+    loaded = settings.load(config, **({"granularity": granularity} if granularity else {}))
+    with ExitStack() as stack:
+        if file is None:
+            runtime = stack.enter_context(_runtime(config))
+            raws, marks = history(runtime), jobs.releases_of(runtime)
+        else:
+            runtime, _ = stack.enter_context(scratch(loaded))
+            raws, marks = _read_tickets(file, _mapping(column or [], None)), []
+        if not raws:
+            raise Invalid("there are no tickets to replay: import a history first, or name one with --file")
+        folder = keep or Path(stack.enter_context(TemporaryDirectory(prefix="foreshock-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        found = []
+        for n, run in enumerate(runs):
+            chosen = {"alerts_per_week": loaded.alerts_per_week, "granularity": loaded.granularity, **run}
+            with _progress(f"replaying at {chosen['alerts_per_week']:g} a week") as show:
+                found.append(jobs.under(
+                    runtime, chosen, raws, marks, file=folder / f"replay-{n}.sqlite3", embedder=runtime.embedder,
+                    tick=timedelta(minutes=tick_minutes), tags=tag or (), progress=show,
+                ))  # fmt: skip
+    _show_backtest([one for one in found if one is not None], alerts, len(raws))
+
+
+def _read_tickets(file: Path, explicit: dict[str, str]) -> list[Any]:
     from app.ingest import columns, files
     from app.ingest.files import Rejected
     from app.pipeline import importing
-    from app.store import releases
 
-    overrides = {} if budget is None else {"alerts_per_week": budget}
-    loaded = settings.load(config, **overrides)
-    marks: list[Any] = []
-    if file is None:
-        runtime = build(loaded)
-        raws = history(runtime)
-        with runtime.store.read() as session:
-            marks = releases.between(session, datetime.min.replace(tzinfo=UTC), utc_now())
-        runtime.close()
-    else:
-        found = importing.plan(file, _mapping(column or [], None), keep_unknown=False)
-        reading = columns.Reading(source="backtest", now=utc_now())
-        read = [importing.read(row, found, reading) for row in files.open_rows(file)]
-        raws = [r for r in read if not isinstance(r, Rejected)]
-    if not raws:
-        raise Invalid("there are no tickets to replay: import a history first, or name one with --file")
-    with scratch(loaded) as (run, clock), _progress("replaying") as show:
-        raised = replay(run, clock, raws, marks=marks, tick=timedelta(minutes=tick_minutes), progress=show)
-    if alerts is not None:
-        alerts.write_text("".join(one.as_line() + "\n" for one in raised), encoding="utf-8")
-    for one in raised:
-        out.print(f"{one.at:%Y-%m-%d %H:%M} UTC  {one.severity:6} {one.pattern}\n    {one.sentence}\n"
-                  f"    {' '.join(one.ids[:12])}", highlight=False, soft_wrap=True)  # fmt: skip
-    days = (max(r.created_at for r in raws) - min(r.created_at for r in raws)).days or 1
-    out.print(f"{len(raised)} alerts over {len(raws):,} tickets in {days} days: {7 * len(raised) / days:.1f} a week, "
-              f"{1000 * len(raised) / len(raws):.1f} per 1,000 tickets", highlight=False)  # fmt: skip
+    found = importing.plan(file, explicit, keep_unknown=False)
+    reading = columns.Reading(source="backtest", now=utc_now())
+    read = [importing.read(row, found, reading) for row in files.open_rows(file)]
+    return [r for r in read if not isinstance(r, Rejected)]
 
 
-@app.command()
-def regroup(
-    config: Config = None,
-    rehearse: Annotated[bool, typer.Option(help="only say what would change")] = False,
-    dial: Annotated[str, typer.Option(help="finer, balanced or broader (default: as set)")] = "",
-    model: Annotated[Path | None, typer.Option(help="folder of another embedding model to switch to")] = None,
-) -> None:
-    """Calibrate the grouping on the desk's own tickets, or move it to another model; ids stay."""
-    from app.detectors.embed import load_embedder
-    from app.pipeline import rehearse as rehearsal
-
-    if dial not in ("", "finer", "balanced", "broader"):
-        raise Invalid(f"{dial!r} is not finer, balanced or broader", pointer="--dial")
-    with _runtime(config) as runtime, _progress("embedding") as show:
-        other = load_embedder(model) if model else None
-        if rehearse:
-            made = rehearsal.rehearse(runtime, dial=dial or None, model=other, progress=show)
-        else:
-            made = rehearsal.carry_out(
-                runtime, dial=dial or None, model=other, actor="command line", progress=show
-            )
-    out.print(made.sentence, highlight=False, soft_wrap=True)
-    if model and not rehearse:
-        out.print(f"set model = {model} before the service starts again", highlight=False, soft_wrap=True)
-    elif rehearse:
-        out.print("nothing was changed; the same without --rehearse does it", highlight=False)
+def _show_backtest(runs: list[dict[str, Any]], file: Path | None, total: int) -> None:
+    first = runs[0]
+    if file is not None:
+        lines = (json.dumps(one, ensure_ascii=False) + "\n" for one in first["alerts_raised"])
+        file.write_text("".join(lines), encoding="utf-8")
+    for one in first["alerts_raised"]:
+        out.print(f"{one['at'][:16]} UTC  {one['severity']:6} {one['pattern']}\n    {one['sentence']}\n"
+                  f"    {' '.join(one['ids'][:12])}", highlight=False, soft_wrap=True)  # fmt: skip
+    for missed in first["missed"]:
+        out.print(f"missed {missed['kind']} {missed['key']} ({len(missed['tickets'])} tickets): {missed['reason']}",
+                  highlight=False, soft_wrap=True)  # fmt: skip
+    table = Table(
+        "budget", "alerts", "a week", "per 1,000 tickets", "caught", "precision", "lead h", "delay h"
+    )
+    for run in runs:
+        shown = [f"{run['alerts_per_week']:g}", run["alerts"], run["per_week"], f"{1000 * run['alerts'] / total:.1f}",
+                 f"{run['caught']} of {run['marks']}", run["precision"], run["lead_h"], run["delay_h"]]  # fmt: skip
+        table.add_row(*("-" if value is None else str(value) for value in shown))
+    out.print(table)
 
 
 @app.command()

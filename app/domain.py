@@ -237,6 +237,8 @@ class Release:
     version: str = ""
     pattern_id: str | None = None
     url: str = ""
+    outcome: str = ""  # of a fix: "" until judged, recovered, not_yet
+    judged_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +267,8 @@ class Finding:
 
 
 class PatternState(StrEnum):
+    """Where a pattern stands; `detectors.lifecycle.pattern_state` says when which one holds."""
+
     WATCHING = "watching"
     NEW = "new"
     ESCALATING = "escalating"
@@ -297,6 +301,7 @@ class Pattern:
     split_from: str | None = None
     pinned: bool = False
     owner: str = ""
+    dismissed_at: datetime | None = None  # said to be no pattern; it goes on absorbing, silently
     version: int = 1  # grows with every change: its ETag and its per-pattern event sequence
 
 
@@ -337,6 +342,18 @@ class Suggestion:
     evidence: Mapping[str, float]
 
 
+class AlertState(StrEnum):
+    """Where an alert stands; `detectors.lifecycle.alert_state` says when which one holds."""
+
+    WATCHING = "watching"
+    NEW = "new"
+    ESCALATING = "escalating"
+    ONGOING = "ongoing"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+
+
 class Tier(StrEnum):
     """Whether a finding spends the alert budget or waits on the watchlist."""
 
@@ -360,10 +377,15 @@ class Alert:
     pattern_id: str | None
     opened_at: datetime
     updated_at: datetime
+    escalated_at: datetime | None = None  # when its severity last rose
     resolved_at: datetime | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
+    owner: str = ""
+    snoozed_at: datetime | None = None
     snoozed_until: datetime | None = None
+    snoozed_customers: int = 0  # so many further customers end the snooze; 0: no number does
+    snoozed_escalating: bool = False  # a severity that rises ends the snooze
     verdict: str = ""  # "", useful, noise: what people said of it
     reason: str = ""  # why it was resolved or dismissed
 

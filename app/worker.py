@@ -8,6 +8,7 @@ from datetime import datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from app.backtest import jobs
 from app.errors import ForeshockError
 from app.pipeline.deliver import deliver
 from app.pipeline.detect import detect
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 MOST_BATCHES = 200  # of one drain, so that no step starves the others
 DELIVER_S = 2
 EXPIRE_S = 3600
+BACKTEST_S = 5
 
 
 def schedule(runtime: Runtime) -> BackgroundScheduler:
@@ -31,6 +33,8 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
     now = datetime.now  # APScheduler wants the machine's own clock for "at once"
     scheduler.add_job(lambda: work(runtime), "interval", seconds=tick, id="work",
                       next_run_time=now(scheduler.timezone))  # fmt: skip
+    scheduler.add_job(lambda: drain("backtest", lambda: jobs.work(runtime)), "interval", seconds=BACKTEST_S,
+                      id="backtest")  # fmt: skip
     scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
                       id="deliver")  # fmt: skip
     scheduler.add_job(lambda: answer(runtime), "interval", seconds=DELIVER_S, id="asked")

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app.api import (
     alerts,
     audit,
+    backtests,
     erasures,
     events,
     grouping,
@@ -55,8 +56,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     )  # fmt: skip
     app.state.runtime = runtime
     resources = (
-        tickets, patterns, alerts, releases, sources, events, subscriptions, suggestions, grouping, similar, users,
-        keys, settings, audit, erasures, ops,
+        tickets, patterns, alerts, backtests, releases, sources, events, subscriptions, suggestions, grouping, similar,
+        users, keys, settings, audit, erasures, ops,
     )  # fmt: skip
     for resource in resources:
         app.include_router(resource.router)

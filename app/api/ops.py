@@ -7,9 +7,9 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from app.api.deps import Reader, Run
+from app.api.deps import Reader, Run, answer
 from app.errors import ForeshockError
-from app.pipeline import similar
+from app.pipeline import similar, standing
 from app.store import alerts, events, sources, tickets, webhooks
 
 router = APIRouter(tags=["operations"])
@@ -19,6 +19,12 @@ router = APIRouter(tags=["operations"])
 def healthz() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok"}
+
+
+@router.get("/v1/status", operation_id="getStatus")
+def status(request: Request, run: Run, actor: Reader) -> Response:
+    """How much of the budget is spent, what waits, how right alerts were, and what is active on a young desk."""
+    return answer(request, standing.status(run))
 
 
 @router.get("/readyz", operation_id="isReady")

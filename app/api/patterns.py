@@ -62,7 +62,7 @@ def get(request: Request, run: Run, actor: Reader, id: str) -> Response:
             return redirect(found, patterns.heir(session, id))
         about = alerts.of_patterns(session, [id]).get(id, [])
     content = schemas.pattern(found) | {
-        "alerts": [schemas.alert(a) for a in about],
+        "alerts": [schemas.alert(a, at=run.now()) for a in about],
         "common_thread": [t.as_dict() for t in review.common_thread(run, found.id)],
     }
     return answer(request, content, tag=tag(found))

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.detectors.lifecycle import alert_state
 from app.domain import (
     Alert,
     Change,
@@ -24,6 +25,7 @@ from app.domain import (
 )
 from app.settings import CHOOSABLE, Settings
 from app.store.audit import Act
+from app.store.backtests import Backtest
 from app.store.choices import Choice
 from app.store.keys import Key
 from app.store.patterns import Edit
@@ -143,8 +145,28 @@ class DismissIn(Wire):
 
 
 class SnoozeIn(Wire):
-    model_config = _example({"until": "2026-11-23T08:00:00Z"})
-    until: AwareDatetime
+    """Until a time, until so many further customers, or until it gets worse: what comes first."""
+
+    model_config = _example({"until": "2026-11-27T08:00:00Z", "customers": 5})
+    until: AwareDatetime | None = None
+    customers: int = Field(
+        0, ge=0, le=100_000, description="further customers that end it; 0: no number does"
+    )
+    escalating: bool = Field(False, description="whether a severity that rises ends it")
+
+
+class AssignIn(Wire):
+    """Who deals with it; "" for nobody."""
+
+    model_config = _example({"owner": "dana"})
+    owner: Text
+
+
+class JudgeIn(Wire):
+    """Whether an alert was worth reading."""
+
+    model_config = _example({"useful": True})
+    useful: bool
 
 
 class RenameIn(Wire):
@@ -307,6 +329,31 @@ class ReplayIn(Wire):
     since: AwareDatetime | None = None
 
 
+class RunIn(Wire):
+    """One choice to try; what is left out is as it is in force."""
+
+    alerts_per_week: float | None = Field(None, ge=0.01, le=1000)
+    granularity: Literal["finer", "balanced", "broader"] | None = None
+
+
+class BacktestIn(Wire):
+    """What to replay, under which choices."""
+
+    model_config = _example({"runs": [{"alerts_per_week": 3}, {"alerts_per_week": 6}], "tags": ["incident"]})
+    runs: list[RunIn] = Field(default_factory=list, max_length=6)
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    tick_minutes: int = Field(60, ge=1, le=1440, description="how often the rules look")
+    tags: list[Text] = Field(default_factory=list, max_length=20, description="tags that mark a problem")
+
+
+class ApplyIn(Wire):
+    """Which run to put in force, counted from 0."""
+
+    model_config = _example({"run": 0})
+    run: int = Field(ge=0)
+
+
 def time(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat().replace("+00:00", "Z")
 
@@ -357,16 +404,28 @@ def suggestion(s: Suggestion, id_: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def alert(a: Alert) -> dict[str, Any]:
+def alert(a: Alert, *, at: datetime, confidence: float | None = None) -> dict[str, Any]:
+    """An alert as it stands at `at`; `confidence`: the share of alerts this strong that are not chance."""
     return {
         "id": a.id, "kind": a.kind, "rule": a.rule, "tier": a.tier.value, "severity": a.severity,
+        "state": alert_state(a, at).value, "confidence": confidence, "owner": a.owner, "escalated_at": time(a.escalated_at),
         "sentence": a.sentence,
         "topic": {"kind": a.topic.kind.value, "key": a.topic.key, "label": a.topic.label},
         "pattern_id": a.pattern_id, "finding": dict(a.finding), "ticket_ids": list(a.ticket_ids),
         "opened_at": time(a.opened_at), "updated_at": time(a.updated_at),
         "resolved_at": time(a.resolved_at), "acknowledged_at": time(a.acknowledged_at),
         "acknowledged_by": a.acknowledged_by, "snoozed_until": time(a.snoozed_until),
+        "snoozed_customers": a.snoozed_customers, "snoozed_escalating": a.snoozed_escalating,
         "verdict": a.verdict, "reason": a.reason, "links": {"self": f"/v1/alerts/{a.id}"},
+    }  # fmt: skip
+
+
+def backtest(b: Backtest, *, whole: bool = True) -> dict[str, Any]:
+    """A replay; `whole` with everything it found."""
+    return {
+        "id": b.id, "state": b.state, "asked_at": time(b.asked_at), "asked_by": b.asked_by,
+        "options": dict(b.options), "progress": {"done": b.done, "total": b.total}, "error": b.error,
+        "links": {"self": f"/v1/backtests/{b.id}"}, **({"result": dict(b.result)} if whole else {}),
     }  # fmt: skip
 
 
@@ -374,6 +433,7 @@ def release(r: Release) -> dict[str, Any]:
     return {
         "id": r.id, "at": time(r.at), "kind": r.kind.value, "title": r.title, "product": r.product,
         "version": r.version, "pattern_id": r.pattern_id, "url": r.url,
+        "outcome": r.outcome, "judged_at": time(r.judged_at),
     }  # fmt: skip
 
 

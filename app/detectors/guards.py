@@ -15,6 +15,7 @@ from app.detectors.calendar import DAY_S, HOUR_S, Ints
 from app.detectors.scan import count, mid_p, moment, window
 from app.domain import Finding, Series, Topic
 
+NOTICES = frozenset({"silent_feed", "mass_event", "one_customer"})
 MASS_TOPICS = 8
 MASS_SHARE = 0.004  # of the active topics
 MASS_TOUCHED = 0.05  # of the topics seen in the hour: a catch-up after an outage touches everything

@@ -426,7 +426,8 @@ def _grown(space: _Rows, rows: _Rows, least: int) -> _Rows:
     """Twice the room, or what is needed, with the published rows copied in."""
     larger = _allocate(max(least, 2 * len(space.seqs)), space.vectors.shape[1])
     columns: Sequence[NDArray[Any]] = larger
-    for column, values in zip(columns, rows, strict=True):
+    added: Sequence[NDArray[Any]] = rows
+    for column, values in zip(columns, added, strict=True):
         column[: len(values)] = values
     return larger
 

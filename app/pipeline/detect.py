@@ -6,14 +6,14 @@ the same instant changes nothing the second time.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
-from app.detectors import guards, knot, slowburn
+from app.detectors import guards, knot, members, slowburn
 from app.detectors import releases as release_rule
 from app.detectors.baseline import Desk, Span
 from app.detectors.budget import (
@@ -27,7 +27,10 @@ from app.detectors.budget import (
     spend,
     step,
 )
+from app.detectors.guards import NOTICES
 from app.detectors.knot import Knot
+from app.detectors.lifecycle import DORMANT_AFTER
+from app.detectors.members import BROAD, Group
 from app.detectors.scan import scan, threshold
 from app.detectors.sentence import sentence
 from app.domain import (
@@ -41,7 +44,7 @@ from app.domain import (
     TopicKind,
     sortable_id,
 )
-from app.pipeline import fixes, lease, memory, suggest
+from app.pipeline import chosen, fixes, lease, lifecycle, memory, suggest
 from app.pipeline.memory import NOTE as DIGEST_NOTE
 from app.pipeline.memory import Memory
 from app.pipeline.regroup import about
@@ -49,18 +52,18 @@ from app.runtime import Runtime
 from app.store import alerts, events, patterns, releases, sources, tickets, topics
 
 NOTE = "detect"
-ACTIVE = timedelta(days=56)  # topics seen in this time share the budget
 WEEK = timedelta(days=7)
 RELEASES = timedelta(days=22)
 WATCH_FACTOR = 5.0  # the watchlist may hold this many times the budget's false alarms
 BROAD_SHARE = 0.5  # segments and the desk have this much of the watchlist's budget for themselves
-SAME_EVENT = 0.5  # share of tickets two findings have in common when they are one event
 CLOSED_BY_HAND = timedelta(days=14)  # how long a person's verdict on a topic stands
-MUCH_WORSE = 1.0  # strength by which a dismissed topic must grow to come back in that time
-BROAD = (TopicKind.SEGMENT, TopicKind.DESK)
+MUCH_WORSE = 1.0  # strength by which what was dismissed must grow to come back: ten times rarer by chance
+MANY_MORE = 2.0  # and how many times the customers it had hit by then
+HIT = timedelta(days=21)  # the longest window of any rule: the time those customers are counted in
+AWAKE: dict[str, Any] = {
+    "snoozed_at": None, "snoozed_until": None, "snoozed_customers": 0, "snoozed_escalating": False,
+}  # fmt: skip
 BROAD_FROM_DAYS = 28.0  # segments and the desk itself need a month to be expected of anything
-PREFERRED = {TopicKind.PATTERN: 0, TopicKind.SIGNATURE: 1, TopicKind.SEGMENT: 2, TopicKind.DESK: 3}
-NOTICES = frozenset({"silent_feed", "mass_event", "one_customer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
             findings = _of_release_product(session, findings)
             opened = _act(runtime, session, held, tick, [*findings, *notices], standing, closed)
             fixes.judge(session, held, tick.desk, at)
+            lifecycle.settle(session, at)
             voids += [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
             sources.save_note(session, NOTE, {"at": at.isoformat(), "voids": sorted(set(voids))})
             memory.touch(session, held, (alerts.get(session, id_).pattern_id for id_ in opened))
@@ -119,7 +123,7 @@ def _prepare(
     series = held.book.series(desk_id, until=moment)
     if not len(series.at):
         return None
-    active = max(1, held.book.active(moment - ACTIVE.total_seconds()))
+    active = max(1, held.book.active(moment - DORMANT_AFTER.total_seconds()))
     desk = Desk.build(series, held.clock, moment, voids=voids)
     last_hour = [
         held.book.series(t, until=moment) for t in sorted(held.fresh)
@@ -130,8 +134,9 @@ def _prepare(
     spans = [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
     if spans:
         desk = Desk.build(series, held.clock, moment, voids=[*voids, *spans])
-    budget = runtime.settings.alerts_per_week
-    broad = max(1, held.book.active(moment - ACTIVE.total_seconds(), BROAD))
+    with runtime.store.read() as session:
+        budget = chosen.alerts_per_week(session, runtime.settings)
+    broad = max(1, held.book.active(moment - DORMANT_AFTER.total_seconds(), BROAD))
     bars = (
         threshold(active, budget),
         threshold(active, WATCH_FACTOR * budget),
@@ -234,35 +239,60 @@ def _act(
     closed: Sequence[Alert],
 ) -> list[str]:
     """Open, promote, worsen, hold and resolve; ids of what became an alert now."""
-    by_topic = {f.topic.id: f for f in findings}
-    raised = []
+    by_slot = {_slot(f.topic, f.kind): f for f in findings}
+    promoted = []
     for alert in standing:
-        finding = by_topic.pop(alert.topic.id, None)
+        finding = by_slot.pop(_slot(alert.topic, alert.kind), None)
+        _wake(session, held, tick, alert, finding)
         if _continue(session, held, tick, alert, finding) and alert.tier is Tier.WATCH and finding:
-            raised.append(finding)
-    ongoing = [a for a in standing if a.topic.id not in {f.topic.id for f in raised}]
-    muted = patterns.muted(session)
-    fresh = [
-        f for f in by_topic.values()
-        if _is_raised(f, tick) and not _was_judged(f, closed, tick.at, is_muted=f.topic.key in muted)
+            promoted.append(finding)
+    raised = [f for f in by_slot.values() if _is_raised(f, tick)]
+    quiet = _quiet(session, held, tick, raised, closed)
+    loud = [f for f in raised if f.topic.id not in quiet]
+    ongoing = [
+        (a, held.book.series(a.topic.id, until=tick.at.timestamp()).ticket_ids) for a in standing
+        if a.kind not in NOTICES and a.topic.id not in {f.topic.id for f in promoted}
     ]  # fmt: skip
-    events_ = _one_per_event(held, [*raised, *fresh], ongoing)
-    per_week = runtime.settings.alerts_per_week
-    weeks = horizon_weeks(per_week)
-    used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT)
-    rules = [f for f in events_ if f.kind not in NOTICES]
-    tiers = spend(rules, opened=used, weeks=weeks, per_week=per_week, active_topics=tick.active)
-    tiers += [
-        (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in events_ if f.kind in NOTICES
-    ]
-    tiers = [(f, Tier.ALERT if _has_recovered(session, f) else tier) for f, tier in tiers]
-    watched = {a.topic.id: a for a in standing if a.tier is Tier.WATCH}
+    groups = members.groups([*promoted, *loud], ongoing, [f for f in raised if f.topic.id in quiet])
+    _join(session, groups)
+    watched = {_slot(a.topic, a.kind): a for a in standing if a.tier is Tier.WATCH}
     opened = []
-    for finding, tier in tiers:
-        alert_id = _open(session, tick, finding, tier, watched.get(finding.topic.id))
+    fresh = [g.told() for g in groups if g.finding is not None and not g.is_quiet]
+    for finding, tier in _tiers(runtime, session, tick, fresh):
+        alert_id = _open(session, tick, finding, tier, watched.get(_slot(finding.topic, finding.kind)))
         if alert_id and tier is Tier.ALERT:
             opened.append(alert_id)
     return opened
+
+
+def _slot(topic: Topic, kind: str) -> tuple[str, str]:
+    """What at most one open alert stands for: a topic, or one kind of notice about it."""
+    return topic.id, kind if kind in NOTICES else ""
+
+
+def _tiers(
+    runtime: Runtime, session: Session, tick: Tick, findings: Sequence[Finding]
+) -> list[tuple[Finding, Tier]]:
+    """Which findings are alerts: by the budget, but for notices and for a verified fix that did not hold."""
+    per_week = chosen.alerts_per_week(session, runtime.settings)
+    weeks = horizon_weeks(per_week)
+    used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT, besides=NOTICES)
+    rules = [f for f in findings if f.kind not in NOTICES]
+    tiers = spend(rules, opened=used, weeks=weeks, per_week=per_week, active_topics=tick.active)
+    tiers += [
+        (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in findings if f.kind in NOTICES
+    ]
+    return [(f, Tier.ALERT if _has_recovered(session, f) else tier) for f, tier in tiers]
+
+
+def _join(session: Session, groups: Sequence[Group]) -> None:
+    """Remember which topics have joined an alert that stands."""
+    for group in groups:
+        if group.alert is None or not group.members:
+            continue
+        numbers = dict(alerts.get(session, group.alert.id).finding)
+        known = {m["topic_id"]: m for m in [*numbers.get("members", ()), *members.listed(group.members)]}
+        alerts.change(session, group.alert.id, finding=numbers | {"members": list(known.values())})
 
 
 def _has_recovered(session: Session, finding: Finding) -> bool:
@@ -278,14 +308,67 @@ def _is_raised(finding: Finding, tick: Tick) -> bool:
     return finding.kind in NOTICES or finding.strength >= tick.watch_bar(finding.topic)
 
 
-def _was_judged(finding: Finding, closed: Sequence[Alert], at: datetime, *, is_muted: bool) -> bool:
-    """Whether a person closed this topic's last alert, or dismissed the pattern, and it is not much worse now."""
-    last = next((a for a in closed if a.topic.id == finding.topic.id and a.resolved_at), None)
-    if last is None or last.resolved_at is None or not last.verdict:
-        return is_muted
-    if not is_muted and at - last.resolved_at >= CLOSED_BY_HAND:
-        return False
-    return finding.strength < float(last.finding.get("strength", 0.0)) + MUCH_WORSE
+def _quiet(
+    session: Session, held: Memory, tick: Tick, findings: Sequence[Finding], closed: Sequence[Alert]
+) -> set[str]:
+    """Topics people do not want to hear of: muted, or judged by them and not much worse since."""
+    muted, dismissed = topics.muted(session), patterns.dismissed(session)
+    return {
+        f.topic.id for f in findings
+        if f.topic.id in muted or not _is_much_worse(held, f, _judged(tick, f, dismissed, closed))
+    }  # fmt: skip
+
+
+def _judged(
+    tick: Tick, finding: Finding, dismissed: Mapping[str, datetime], closed: Sequence[Alert]
+) -> tuple[datetime, float] | None:
+    """When people last judged a finding's topic, and how strong it was then; None when that is over.
+
+    A verdict on an alert stands for CLOSED_BY_HAND; the dismissal of a pattern stands for ever.
+    """
+    dismissed_at = dismissed.get(finding.topic.key)
+    for last in (a for a in closed if a.topic.id == finding.topic.id and a.verdict):
+        if last.resolved_at and (dismissed_at or tick.at - last.resolved_at < CLOSED_BY_HAND):
+            return last.resolved_at, float(last.finding.get("strength", 0.0))
+    return (dismissed_at, tick.bar) if dismissed_at else None
+
+
+def _is_much_worse(held: Memory, finding: Finding, judged: tuple[datetime, float] | None) -> bool:
+    """Whether a finding is worth telling again after people judged its topic."""
+    if judged is None:
+        return True
+    at, strength = judged
+    before = held.book.series(finding.topic.id, since=(at - HIT).timestamp(), until=at.timestamp())
+    hit = len(set(before.customer.tolist()))
+    return finding.strength >= strength + MUCH_WORSE and finding.customers >= MANY_MORE * hit
+
+
+def _wake(session: Session, held: Memory, tick: Tick, alert: Alert, finding: Finding | None) -> None:
+    """End a snooze whose time or number has come, or whose alert is about to get worse."""
+    if alert.snoozed_until is None:
+        return
+    if tick.at >= alert.snoozed_until:
+        reason = "its time has come"
+    elif alert.snoozed_customers and _further(held, alert, tick.at) >= alert.snoozed_customers:
+        reason = f"{alert.snoozed_customers} more customers"
+    elif alert.snoozed_escalating and finding is not None and _is_worse(finding, alert, tick):
+        reason = "it got worse"
+    else:
+        return
+    changed = alerts.change(session, alert.id, **AWAKE, updated_at=tick.at)
+    _tell(session, "alert.woken", changed, tick.at, {"reason": reason})
+
+
+def _further(held: Memory, alert: Alert, at: datetime) -> int:
+    """Customers with a ticket since the snooze who had none in the three weeks before it."""
+    begin = alert.snoozed_at or alert.opened_at
+    series = held.book.series(alert.topic.id, since=(begin - HIT).timestamp(), until=at.timestamp())
+    is_new = series.at > begin.timestamp()
+    return len(set(series.customer[is_new].tolist()) - set(series.customer[~is_new].tolist()))
+
+
+def _is_worse(finding: Finding, alert: Alert, tick: Tick) -> bool:
+    return SEVERITIES.index(severity(finding, tick.bar)) > SEVERITIES.index(alert.severity)
 
 
 def _continue(session: Session, held: Memory, tick: Tick, alert: Alert, finding: Finding | None) -> bool:
@@ -314,7 +397,7 @@ def _update(session: Session, tick: Tick, alert: Alert, finding: Finding, *, wor
     values: dict[str, Any] = {"updated_at": tick.at}
     level = severity(finding, tick.bar)
     if finding.strength >= float(alert.finding.get("strength", 0.0)):
-        numbers |= _numbers(finding, tick)
+        numbers |= _numbers(finding, tick) | {"members": alert.finding.get("members", [])}
         values |= {
             "sentence": sentence(finding, tick.desk.clock.zone),
             "ticket_ids": finding.ticket_ids,
@@ -324,7 +407,8 @@ def _update(session: Session, tick: Tick, alert: Alert, finding: Finding, *, wor
         values["severity"] = level
     changed = alerts.change(session, alert.id, **values, finding=numbers)
     if worse:
-        _state(session, alert.pattern_id, PatternState.ESCALATING, tick.at)
+        changed = alerts.change(session, alert.id, escalated_at=tick.at)
+        _refresh(session, alert.pattern_id, tick.at)
         _tell(session, "alert.escalated", changed, tick.at, {"was": alert.severity})
 
 
@@ -344,9 +428,13 @@ def _open(session: Session, tick: Tick, finding: Finding, tier: Tier, watched: A
     type_ = "alert.opened" if tier is Tier.ALERT else "alert.watching"
     _tell(session, type_, alert, tick.at, {})
     if tier is Tier.ALERT and finding.kind not in NOTICES:
-        state = PatternState.NEW if finding.kind in ("new", "cluster") else PatternState.ESCALATING
-        _state(session, alert.pattern_id, state, tick.at)
+        _refresh(session, alert.pattern_id, tick.at)
     return alert.id
+
+
+def _refresh(session: Session, pattern_id: str | None, at: datetime) -> None:
+    if pattern_id is not None:
+        lifecycle.refresh(session, [pattern_id], at)
 
 
 def _alert(session: Session, tick: Tick, finding: Finding, tier: Tier) -> Alert:
@@ -376,66 +464,6 @@ def _home(session: Session, finding: Finding) -> str | None:
     return best if best and homes.count(best) * 2 >= len(finding.ticket_ids) else None
 
 
-def _state(session: Session, pattern_id: str | None, state: PatternState, at: datetime) -> None:
-    """Move a pattern's state on; a recovered pattern that fires again has regressed, and stays so when it
-    gets worse: that its fix failed is what people must know."""
-    if pattern_id is None:
-        return
-    before = patterns.resolve(session, pattern_id)
-    if before.state is PatternState.REGRESSED:
-        state = before.state
-    if before.state in (PatternState.RECOVERED, PatternState.FIX_PENDING) and state is not before.state:
-        state = PatternState.REGRESSED if before.state is PatternState.RECOVERED else before.state
-    if state is not before.state:
-        patterns.change(session, pattern_id, state=state.value)
-        data = about(pattern_id) | {"name": before.name, "state": state.value, "was": before.state.value}
-        type_ = "pattern.regressed" if state is PatternState.REGRESSED else "pattern.changed"
-        events.write(session, type_, pattern_id, data, at=at)
-
-
-def _one_per_event(held: Memory, findings: Sequence[Finding], standing: Sequence[Alert]) -> list[Finding]:
-    """Findings that share their tickets are one event: the most telling topic speaks, the others are members.
-
-    A broad topic (segment, desk) is dropped when others explain half of its excess.
-    """
-    ranked = sorted(findings, key=lambda f: (PREFERRED[f.topic.kind], -f.strength, f.topic.id))
-    leaders: list[Finding] = []
-    told = [(a.topic.kind, set(held.book.series(a.topic.id).ticket_ids)) for a in standing]
-    narrow = [ids for kind, ids in told if kind not in BROAD]
-    broad = [ids for kind, ids in told if kind in BROAD]
-    for finding in ranked:
-        own = set(finding.ticket_ids)
-        if finding.kind in ("silent_feed", "mass_event"):
-            leaders.append(finding)
-        elif finding.topic.kind in BROAD:
-            explained = own.intersection(set().union(*narrow, *broad))
-            if len(explained) < SAME_EVENT * max(1.0, len(own) - finding.expected):
-                leaders.append(finding)
-                broad.append(own)
-        elif not _joins(finding, own, leaders) and not any(_same(own, ids) for ids in narrow):
-            leaders.append(finding)
-            narrow.append(own)
-    return leaders
-
-
-def _joins(finding: Finding, own: set[str], leaders: list[Finding]) -> bool:
-    """Make the finding a member of a leader that has the same tickets."""
-    for n, leader in enumerate(leaders):
-        if leader.topic.kind not in BROAD and _same(own, set(leader.ticket_ids)):
-            members = [*leader.notes.get("members", ()), finding.topic.label]
-            stronger = finding if finding.strength > leader.strength else leader
-            leaders[n] = replace(
-                stronger, topic=leader.topic, rule=leader.rule,
-                notes=dict(stronger.notes) | {"members": members},
-            )  # fmt: skip
-            return True
-    return False
-
-
-def _same(one: Collection[str], other: set[str]) -> bool:
-    return len(other.intersection(one)) >= SAME_EVENT * min(len(one), len(other))
-
-
 def _numbers(finding: Finding, tick: Tick) -> dict[str, Any]:
     """Every number the sentence shows, as stored with the alert."""
     values = {
@@ -460,9 +488,12 @@ def _tell(session: Session, type_: str, alert: Alert, at: datetime, more: Mappin
         "product": max(sorted(set(products)), key=products.count, default=""),
         "tickets": alert.finding.get("tickets", len(alert.ticket_ids)),
         "customers": alert.finding.get("customers", 0),
-        "strength": alert.finding.get("strength", 0.0), "ticket_ids": list(alert.ticket_ids[:50]),
+        "strength": alert.finding.get("strength", 0.0), "bar": alert.finding.get("bar", 0.0), "ticket_ids": list(alert.ticket_ids[:50]),
         "links": {"alert": f"/v1/alerts/{alert.id}"},
     }  # fmt: skip
     if alert.pattern_id:
         data["links"] |= about(alert.pattern_id)["links"]
-    events.write(session, type_, alert.id, data | dict(more), at=at, owed=alert.tier is Tier.ALERT)
+    is_heard = alert.snoozed_until is None or at >= alert.snoozed_until
+    events.write(
+        session, type_, alert.id, data | dict(more), at=at, owed=alert.tier is Tier.ALERT and is_heard
+    )

@@ -10,11 +10,12 @@ from typing import Any
 from sqlmodel import Session
 
 from app.detectors.grouping import Edit, EditKind
+from app.detectors.lifecycle import alert_state
 from app.detectors.thread import Thread, Witness
 from app.detectors.thread import common_thread as compare
-from app.domain import Alert, Change, Pattern, PatternState, Release, Ticket, Tier, sortable_id
+from app.domain import Alert, Change, Event, Pattern, Release, Ticket, Tier, sortable_id
 from app.errors import Conflict, Invalid
-from app.pipeline import memory, regroup
+from app.pipeline import lifecycle, memory, regroup
 from app.pipeline.regroup import about
 from app.runtime import Runtime
 from app.store import alerts, events, patterns, releases, sources, tickets, topics
@@ -23,6 +24,11 @@ WINDOW = timedelta(days=30)  # the others a pattern's customers are compared wit
 LEAST_WINDOW = timedelta(days=7)
 COMPARED = 4_000  # other tickets looked at: enough for every share that matters
 MOST_SNOOZE = timedelta(days=365)
+UNDOABLE = frozenset({
+    "alert.acknowledged", "alert.assigned", "alert.snoozed", "alert.dismissed", "alert.resolved",
+    "alert.judged", "alert.muted",
+})  # fmt: skip
+TIMES = ("_at", "_until")  # how the names of an alert's times end
 
 
 # --- alerts -----------------------------------------------------------------------------------------
@@ -35,11 +41,36 @@ def acknowledge(runtime: Runtime, id_: str, *, actor: str) -> Alert:
     }, unless=lambda a: a.acknowledged_at is not None)  # fmt: skip
 
 
-def snooze(runtime: Runtime, id_: str, *, until: datetime, actor: str) -> Alert:
+def assign(runtime: Runtime, id_: str, *, owner: str, actor: str) -> Alert:
+    """Give an alert, and the pattern it is about, an owner; "" takes the owner away."""
+    with runtime.store.write() as session:
+        changed = _change(session, id_, "alert.assigned", {"owner": owner}, runtime.now(), actor)
+        if changed.pattern_id:
+            patterns.change(session, changed.pattern_id, owner=owner)
+    return changed
+
+
+def snooze(
+    runtime: Runtime,
+    id_: str,
+    *,
+    until: datetime | None = None,
+    customers: int = 0,
+    escalating: bool = False,
+    actor: str,
+) -> Alert:
+    """Hide an alert until a time, until so many further customers, or until it gets worse: what comes first."""
     now = runtime.now()
-    if not now < until <= now + MOST_SNOOZE:
+    if until is None and not customers and not escalating:
+        raise Invalid(
+            "say until when: a time, a number of further customers, or escalating", pointer="/until"
+        )
+    if until is not None and not now < until <= now + MOST_SNOOZE:
         raise Invalid("until must be in the future, and within a year", pointer="/until")
-    return _decide(runtime, id_, "alert.snoozed", actor, {"snoozed_until": until})
+    return _decide(runtime, id_, "alert.snoozed", actor, {
+        "snoozed_at": now, "snoozed_until": until or now + MOST_SNOOZE, "snoozed_customers": customers,
+        "snoozed_escalating": escalating,
+    })  # fmt: skip
 
 
 def dismiss(runtime: Runtime, id_: str, *, reason: str, noise: bool, actor: str) -> Alert:
@@ -56,21 +87,91 @@ def resolve(runtime: Runtime, id_: str, *, reason: str, actor: str) -> Alert:
     })  # fmt: skip
 
 
+def judge(runtime: Runtime, id_: str, *, useful: bool, actor: str) -> Alert:
+    """Say whether an alert, open or closed, was worth reading: what the precision figures are made of."""
+    with runtime.store.write() as session:
+        verdict = {"verdict": "useful" if useful else "noise"}
+        return _change(session, id_, "alert.judged", verdict, runtime.now(), actor)
+
+
+def mute(runtime: Runtime, id_: str, *, reason: str, actor: str) -> Alert:
+    """Hear no more of an alert's topic, and close the alert; its tickets go on being counted."""
+    at = runtime.now()
+    with runtime.store.write() as session:
+        before = alerts.get(session, id_)
+        topics.mute(session, before.topic.id, muted=True)
+        closed = {} if before.resolved_at else {"resolved_at": at, "reason": reason or "muted"}
+        return _change(session, id_, "alert.muted", closed, at, actor)
+
+
+def unmute(runtime: Runtime, id_: str, *, actor: str) -> Alert:
+    """Let an alert's topic be heard again."""
+    with runtime.store.write() as session:
+        topics.mute(session, alerts.get(session, id_).topic.id, muted=False)
+        return _change(session, id_, "alert.unmuted", {}, runtime.now(), actor)
+
+
+def undo(runtime: Runtime, id_: str, *, actor: str) -> Alert:
+    """Take back the newest decision about an alert that was not taken back yet, whoever made it."""
+    at = runtime.now()
+    with runtime.store.write() as session:
+        told = events.of(session, [id_])
+        undone = {e.data["undoes"] for e in told if e.type == "alert.restored"}
+        last = next(
+            (e for e in told if e.type in UNDOABLE and e.actor != "engine" and e.id not in undone), None
+        )
+        if last is None:
+            raise Conflict(f"there is no decision about alert {id_} to take back")
+        _refuse_two_open(session, alerts.get(session, id_), last)
+        if last.type == "alert.muted":
+            topics.mute(session, alerts.get(session, id_).topic.id, muted=False)
+        was = {
+            k: datetime.fromisoformat(v) if v and k.endswith(TIMES) else v
+            for k, v in last.data["was"].items()
+        }
+        return _change(session, id_, "alert.restored", was, at, actor, undoes=last.id)
+
+
+def _refuse_two_open(session: Session, alert: Alert, decision: Event) -> None:
+    """A closed alert cannot be opened again beside a newer one about the same."""
+    if "resolved_at" not in decision.data["was"]:
+        if alert.resolved_at is not None:
+            raise Conflict(f"alert {alert.id} is closed since {alert.resolved_at:%Y-%m-%d %H:%M} UTC")
+        return
+    for other in alerts.unresolved(session, [alert.topic.id]):
+        if other.id != alert.id and other.rule == alert.rule:
+            raise Conflict(f"alert {other.id} is open about the same: decide about that one")
+
+
 def _decide(
     runtime: Runtime, id_: str, type_: str, actor: str, values: dict[str, Any], *, unless: Any = None
 ) -> Alert:
-    at = runtime.now()
+    """Change an open alert; Conflict when it is closed."""
     with runtime.store.write() as session:
         before = alerts.get(session, id_)
         if unless is not None and unless(before):
             return before
         if before.resolved_at is not None:
             raise Conflict(f"alert {id_} is closed since {before.resolved_at:%Y-%m-%d %H:%M} UTC")
-        changed = alerts.change(session, id_, **values, updated_at=at)
-        data = {"alert_id": id_, "kind": changed.kind, "severity": changed.severity,
-                "pattern_id": changed.pattern_id, "reason": changed.reason,
-                "links": {"alert": f"/v1/alerts/{id_}"}}  # fmt: skip
-        events.write(session, type_, id_, data, at=at, actor=actor, owed=changed.tier is Tier.ALERT)
+        return _change(session, id_, type_, values, runtime.now(), actor)
+
+
+def _change(
+    session: Session, id_: str, type_: str, values: dict[str, Any], at: datetime, actor: str, **more: Any
+) -> Alert:
+    """Change an alert, let its pattern's state follow when it closed or opened, and tell of it with what was there before."""
+    before = alerts.get(session, id_)
+    changed = alerts.change(session, id_, **values, updated_at=at)
+    if changed.pattern_id and "resolved_at" in values:
+        lifecycle.refresh(session, [changed.pattern_id], at, actor=actor)
+    was = {name: getattr(before, name) for name in values}
+    data = {
+        "alert_id": id_, "kind": changed.kind, "severity": changed.severity, "pattern_id": changed.pattern_id,
+        "reason": changed.reason, "state": alert_state(changed, at).value, "owner": changed.owner,
+        "verdict": changed.verdict, "links": {"alert": f"/v1/alerts/{id_}"},
+        "was": {k: v.isoformat() if isinstance(v, datetime) else v for k, v in was.items()}, **more,
+    }  # fmt: skip
+    events.write(session, type_, id_, data, at=at, actor=actor, owed=changed.tier is Tier.ALERT)
     return changed
 
 
@@ -145,11 +246,8 @@ def _mute(session: Session, done: Edit, at: datetime, actor: str) -> None:
     else:
         return
     id_ = patterns.heir(session, named)
-    before = patterns.resolve(session, id_)
-    state = PatternState.DISMISSED if is_muted else PatternState.WATCHING
-    patterns.change(session, id_, muted=is_muted, state=state.value)
-    data = about(id_) | {"name": before.name, "state": state.value, "was": before.state.value}
-    events.write(session, "pattern.changed", id_, data, at=at, actor=actor)
+    patterns.change(session, id_, dismissed_at=at if is_muted else None)
+    lifecycle.refresh(session, [id_], at, actor=actor)
     for alert in alerts.of_patterns(session, [id_]).get(id_, []) if is_muted else []:
         if alert.resolved_at is None:
             alerts.change(session, alert.id, resolved_at=at, updated_at=at, verdict="noise",
@@ -217,13 +315,12 @@ def record_release(
     made = Release(sortable_id("rel", at, *identity), at, kind, title, product, version, pattern_id, url)
     with runtime.store.write() as session:
         if pattern_id is not None:
-            found = _living(session, pattern_id)
-            patterns.change(session, pattern_id, state=PatternState.FIX_PENDING.value, touched=True)
-            data = about(pattern_id) | {"name": found.name, "state": "fix_pending", "was": found.state.value,
-                                        "fix": made.id}  # fmt: skip
-            events.write(session, "pattern.changed", pattern_id, data, at=now, actor=actor)
+            _living(session, pattern_id)
+            patterns.change(session, pattern_id, touched=True)
             sources.save_note(session, "fixes", {})  # judge at the next tick
         releases.save(session, [made])
+        if pattern_id is not None:
+            lifecycle.refresh(session, [pattern_id], now, actor=actor, fix=made.id)
         data = {"title": title, "kind": kind.value, "product": product, "version": version}
         events.write(session, "release.recorded", made.id, data, at=now, actor=actor)
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -73,10 +73,28 @@ def of_patterns(session: Session, pattern_ids: Sequence[str]) -> dict[str, list[
     return found
 
 
-def opened_since(session: Session, at: datetime, *, tier: Tier) -> int:
-    """How many alerts of this tier opened after `at`: what is spent of the budget."""
-    query = select(func.count()).where(_A.opened_at > at, _A.tier == tier.value)
+def opened_since(session: Session, at: datetime, *, tier: Tier, besides: Collection[str] = ()) -> int:
+    """How many alerts of this tier opened after `at`, `besides` those of some kinds."""
+    query = select(func.count()).where(_A.opened_at > at, _A.tier == tier.value, _A.kind.notin_(besides))
     return session.scalar(query) or 0
+
+
+def told_since(session: Session, at: datetime, *, besides: Collection[str] = ()) -> list[Alert]:
+    """Alerts that spent budget after `at`, `besides` those of some kinds, oldest first."""
+    query = _joined().where(_A.opened_at > at, _A.tier == Tier.ALERT.value, _A.kind.notin_(besides))
+    return _records(session, query.order_by(_A.opened_at, _A.id))
+
+
+def strengths_since(session: Session, at: datetime, *, besides: Collection[str] = ()) -> list[float]:
+    """How strong everything that opened after `at` is, watched or told."""
+    query = select(_A.finding).where(_A.opened_at > at, _A.kind.notin_(besides))
+    return [float(finding.get("strength", 0.0)) for finding in session.scalars(query)]
+
+
+def judged(session: Session, *, besides: Collection[str] = ()) -> list[Alert]:
+    """Every alert people said was useful or noise, oldest first."""
+    query = _joined().where(_A.verdict != "", _A.kind.notin_(besides))
+    return _records(session, query.order_by(_A.opened_at, _A.id))
 
 
 def evidence_since(session: Session, at: datetime, *, rule: str) -> set[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlmodel import Session
 
-from app.domain import Alert, Tier, Topic
+from app.domain import Alert, PatternState, Tier, Topic
 from app.errors import NotFound
 from app.store.paging import Slice, page
 from app.store.records import record, says, table
@@ -22,25 +22,37 @@ _A, _E, _P, _T, _K, _V, _S = (
     table(r).c for r in (AlertRow, EventRow, PatternRow, TopicRow, TicketRow, VectorRow, SightingRow)
 )
 OPENED = ("alert.opened", "alert.watching")  # these events say which product an alert is about
+NEWS = ("alert.opened", "alert.escalated")
 READ = 400  # newest members whose vectors are compared with the pattern's middle
 
 
 # --- the inbox --------------------------------------------------------------------------------------
 
-TABS = ("review", "acknowledged", "watching", "snoozed", "resolved", "all")
-FILTERS = ("kind", "severity", "product", "text")
+TABS = (
+    "review", "acknowledged", "escalating", "regressed", "watching", "fix_pending", "snoozed", "resolved", "all",
+)  # fmt: skip
+ATTRIBUTES = ("version", "plan", "region", "channel", "language")
+FILTERS = ("kind", "severity", "product", "text", *ATTRIBUTES, "owner", "source", "min_customers")
 
 
 def _tab(name: str, at: datetime) -> ColumnElement[bool]:
-    """Which alerts a tab shows at `at`: every alert is on exactly one of the tabs before "all"."""
+    """Which alerts a tab shows at `at`.
+
+    Every alert is on exactly one of review, acknowledged, watching, snoozed and resolved; the tabs of a
+    pattern's state show what is open about such patterns, and of those with a fix the newest alert.
+    """
     unresolved = _A.resolved_at.is_(None)
     asleep = and_(_A.snoozed_until.isnot(None), _A.snoozed_until > at)
     awake = and_(unresolved, or_(_A.snoozed_until.is_(None), _A.snoozed_until <= at))
     alerting = and_(awake, _A.tier == Tier.ALERT.value)
+    newest = select(func.max(_A.id)).group_by(_A.pattern_id)
     tabs: dict[str, ColumnElement[bool]] = {
         "review": and_(alerting, _A.acknowledged_at.is_(None)),
         "acknowledged": and_(alerting, _A.acknowledged_at.isnot(None)),
         "watching": and_(awake, _A.tier == Tier.WATCH.value),
+        "escalating": and_(alerting, _P.state == PatternState.ESCALATING.value),
+        "regressed": and_(alerting, _P.state == PatternState.REGRESSED.value),
+        "fix_pending": and_(_P.state == PatternState.FIX_PENDING.value, _A.id.in_(newest)),
         "snoozed": and_(unresolved, asleep),
         "resolved": _A.resolved_at.isnot(None),
         "all": _A.id.isnot(None),
@@ -57,7 +69,17 @@ def _filter(name: str, value: str) -> ColumnElement[bool]:
             _E.subject == _A.id, _E.type.in_(OPENED), _E.data["product"].as_string() == value
         )
         return told.exists()
-    found: ColumnElement[bool] = _A[name] == value
+    found: ColumnElement[bool]
+    if name in ATTRIBUTES or name == "source":
+        column = _K.source if name == "source" else _K.attributes[name].as_string()
+        shown = select(_S.ticket_id).join(TicketRow, _K.id == _S.ticket_id)
+        found = shown.where(_S.topic_id == _A.topic_id, column == value).exists()
+    elif name == "owner":
+        found = or_(_P.owner == value, _A.acknowledged_by == value)
+    elif name == "min_customers":
+        found = _A.finding["customers"].as_integer() >= int(value)
+    else:
+        found = _A[name] == value
     return found
 
 
@@ -67,10 +89,16 @@ def _filtered(query: Any, filters: Mapping[str, str]) -> Any:
     return query
 
 
+def _alerts() -> Any:
+    """Alerts with their topics and, where they are about one, their patterns."""
+    about = table(AlertRow).join(table(TopicRow), _T.id == _A.topic_id)
+    return about.outerjoin(table(PatternRow), _P.id == _A.pattern_id)
+
+
 def tab_counts(session: Session, filters: Mapping[str, str], *, at: datetime) -> dict[str, int]:
     """How many alerts each tab shows under these filters."""
     each = [func.coalesce(func.sum(case((_tab(name, at), 1), else_=0)), 0) for name in TABS]
-    query = select(*each).select_from(AlertRow).join(TopicRow, _T.id == _A.topic_id)
+    query = select(*each).select_from(_alerts())
     return dict(zip(TABS, session.execute(_filtered(query, filters)).one(), strict=True))
 
 
@@ -84,7 +112,7 @@ def inbox(
     limit: int = 25,
 ) -> Slice[Alert]:
     """The alerts of one tab that match every filter (see FILTERS), newest first."""
-    query = select(AlertRow, TopicRow).join(TopicRow, _T.id == _A.topic_id).where(_tab(tab, at))
+    query = select(AlertRow, TopicRow).select_from(_alerts()).where(_tab(tab, at))
     rows, following = page(
         lambda q: session.execute(q).all(), _filtered(query, filters), (_A.opened_at, _A.id),
         filters={**filters, "tab": tab}, cursor=cursor, limit=limit,
@@ -101,6 +129,13 @@ def products_of(session: Session, alert_ids: Sequence[str]) -> dict[str, str]:
         .order_by(_E.seq)
     )
     return {alert: product for alert, product in session.execute(query) if product}
+
+
+def news(session: Session, seq: int) -> tuple[int, int]:
+    """(newest event's number, how many alerts opened, got worse or came back after number `seq`)."""
+    newest = session.scalar(select(func.max(_E.seq))) or 0
+    told = select(func.count(_E.subject.distinct())).where(_E.seq > seq, _E.type.in_(NEWS))
+    return newest, session.scalar(told) or 0
 
 
 def products(session: Session) -> list[str]:

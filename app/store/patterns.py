@@ -15,9 +15,9 @@ from app.errors import NotFound
 from app.store import tickets
 from app.store.paging import Slice, page
 from app.store.records import columns, record, says, table
-from app.store.tables import AlertRow, EditRow, PatternRow, PlacementRow, TicketRow
+from app.store.tables import AlertRow, EditRow, PatternRow, PlacementRow, ReleaseRow, TicketRow
 
-_P, _L, _E, _A, _T = (table(r).c for r in (PatternRow, PlacementRow, EditRow, AlertRow, TicketRow))
+_P, _L, _E, _T = (table(r).c for r in (PatternRow, PlacementRow, EditRow, TicketRow))
 HIDDEN = (PatternState.MERGED, PatternState.DISMISSED)
 
 
@@ -54,8 +54,8 @@ class Sums:
     dissolved: bool
 
 
-def create(session: Session, pattern: Pattern, *, muted: bool = False) -> None:
-    session.add(PatternRow(**columns(pattern), muted=muted, signature_counts={}, generic_keys=[], anchors=[]))
+def create(session: Session, pattern: Pattern) -> None:
+    session.add(PatternRow(**columns(pattern), signature_counts={}, generic_keys=[], anchors=[]))
     session.flush()
 
 
@@ -112,7 +112,8 @@ def merge(session: Session, loser: str, survivor: str) -> tuple[str, ...]:
     moved = tuple(session.scalars(select(_T.id).where(_T.pattern_id == loser).order_by(_T.id)))
     tickets.set_pattern(session, moved, survivor)
     session.execute(update(PatternRow).where(_P.merged_into == loser).values(merged_into=survivor))
-    session.execute(update(AlertRow).where(_A.pattern_id == loser).values(pattern_id=survivor))
+    for row in (AlertRow, ReleaseRow):
+        session.execute(update(row).where(table(row).c.pattern_id == loser).values(pattern_id=survivor))
     change(session, loser, merged_into=survivor, state=PatternState.MERGED.value)
     recount(session, {loser: 1, survivor: 1})
     return moved
@@ -161,9 +162,30 @@ def sums(session: Session) -> list[Sums]:
     return [record(Sums, row) for row in session.scalars(query)]
 
 
-def muted(session: Session) -> set[str]:
-    """Patterns that people dismissed."""
-    return set(session.scalars(select(_P.id).where(_P.muted)))
+def dismissed(session: Session) -> dict[str, datetime]:
+    """Patterns that people dismissed, and when."""
+    query = select(_P.id, _P.dismissed_at).where(_P.dismissed_at.isnot(None))
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+UNSETTLED = tuple(
+    s.value for s in PatternState
+    if s not in (PatternState.WATCHING, PatternState.DORMANT, PatternState.MERGED, PatternState.DISMISSED)
+)  # fmt: skip
+
+
+def unsettled(session: Session) -> list[str]:
+    """Patterns whose state can change by time alone, but for those that fall asleep (see `rest`)."""
+    return list(session.scalars(select(_P.id).where(_P.state.in_(UNSETTLED)).order_by(_P.id)))
+
+
+def rest(session: Session, quiet_since: datetime) -> None:
+    """Watched patterns without a ticket since then are dormant; dormant ones with one are watched again."""
+    watching, dormant = PatternState.WATCHING.value, PatternState.DORMANT.value
+    falls, wakes = _P.last_at < quiet_since, _P.last_at >= quiet_since
+    for was, now, condition in ((watching, dormant, falls), (dormant, watching, wakes)):
+        changed = update(PatternRow).where(_P.state == was, condition)
+        session.execute(changed.values(state=now, version=_P.version + 1))
 
 
 def save_sums(session: Session, every: Sequence[Sums]) -> None:

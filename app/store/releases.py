@@ -34,6 +34,21 @@ def between(session: Session, start: datetime, end: datetime) -> list[Release]:
     return [record(Release, row) for row in session.scalars(query)]
 
 
+def judged(session: Session, id_: str, *, outcome: str, at: datetime) -> None:
+    """Keep the verdict on a fix."""
+    row = session.get(ReleaseRow, id_)
+    if row is None:
+        raise NotFound(f"there is no release {id_}")
+    row.outcome, row.judged_at = outcome, at
+    session.flush()
+
+
+def fixes_of(session: Session, pattern_ids: Sequence[str]) -> dict[str, Release]:
+    """The newest fix of each pattern that has one."""
+    query = select(ReleaseRow).where(_R.pattern_id.in_(pattern_ids)).order_by(_R.at, _R.id)
+    return {row.pattern_id or "": record(Release, row) for row in session.scalars(query)}
+
+
 def of_pattern(session: Session, pattern_id: str) -> list[Release]:
     """The fixes recorded for a pattern, oldest first."""
     query = select(ReleaseRow).where(_R.pattern_id == pattern_id).order_by(_R.at, _R.id)

@@ -121,6 +121,7 @@ class TopicRow(SQLModel, table=True):
     label: str
     first_at: datetime
     generic: bool = False
+    muted: bool = False  # a person wants to hear no more of it
 
 
 class SightingRow(SQLModel, table=True):
@@ -156,7 +157,6 @@ class PatternRow(SQLModel, table=True):
     merged_into: str | None = None
     split_from: str | None = None
     pinned: bool = False
-    muted: bool = False
     touched: bool = False  # a person acted on it, it was alerted on or subscribed to: never dissolved
     dissolved: bool = False
     vector_count: int = 0  # the engine's sums over all members
@@ -166,6 +166,7 @@ class PatternRow(SQLModel, table=True):
     anchors: list[dict[str, Any]] = _json()  # what the sides of hand-made merges were like
     named_tickets: int = 0  # members when the engine last named it
     owner: str = ""
+    dismissed_at: datetime | None = None
     version: int = 1
 
 
@@ -230,6 +231,8 @@ class ReleaseRow(SQLModel, table=True):
     version: str = ""
     pattern_id: str | None = None
     url: str = ""
+    outcome: str = ""
+    judged_at: datetime | None = None
 
 
 class AlertRow(SQLModel, table=True):
@@ -252,10 +255,15 @@ class AlertRow(SQLModel, table=True):
     pattern_id: str | None = None
     opened_at: datetime
     updated_at: datetime
+    escalated_at: datetime | None = None
     resolved_at: datetime | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
+    owner: str = ""
+    snoozed_at: datetime | None = None
     snoozed_until: datetime | None = None
+    snoozed_customers: int = 0
+    snoozed_escalating: bool = False
     verdict: str = ""
     reason: str = ""
 
@@ -416,6 +424,32 @@ class FeedbackRow(SQLModel, table=True):
     verdict: str
     at: datetime
     actor: str = ""
+
+
+class BacktestRow(SQLModel, table=True):
+    """A replay of the history that was asked for, how far it has come, and what it found."""
+
+    __tablename__ = "backtest"
+    __table_args__ = (Index("backtest_by_time", "asked_at", "id"),)
+    id: str = Field(primary_key=True)
+    asked_at: datetime
+    asked_by: str
+    options: dict[str, Any] = _json()
+    state: str = "waiting"
+    done: int = 0
+    total: int = 0
+    result: dict[str, Any] = _json()
+    error: str = ""
+
+
+class ViewRow(SQLModel, table=True):
+    """A saved view of the inbox: a name for its tab and filters, shared by all who work there."""
+
+    __tablename__ = "view"
+    name: str = Field(primary_key=True)
+    query: str
+    actor: str
+    at: datetime
 
 
 class NoteRow(SQLModel, table=True):

@@ -240,6 +240,14 @@ def external_ids(session: Session, source: str) -> list[str]:
     return list(session.scalars(query))
 
 
+def oldest(session: Session) -> datetime | None:
+    """When the first ticket was filed."""
+    found: datetime | None = session.scalar(
+        select(func.min(_T.created_at)).where(_T.status != Status.DELETED.value)
+    )
+    return found
+
+
 def newest(session: Session) -> datetime | None:
     found: datetime | None = session.scalar(select(func.max(_T.created_at)))
     return found

@@ -42,6 +42,15 @@ def relabel(session: Session, topic: str, label: str) -> None:
     session.execute(update(TopicRow).where(_T.id == topic).values(label=label))
 
 
+def mute(session: Session, topic: str, *, muted: bool) -> None:
+    session.execute(update(TopicRow).where(_T.id == topic).values(muted=muted))
+
+
+def muted(session: Session) -> set[str]:
+    """Topics nobody wants to hear of."""
+    return set(session.scalars(select(_T.id).where(_T.muted)))
+
+
 def replace_sightings(session: Session, ticket_ids: Sequence[str], sightings: Sequence[Sighting]) -> None:
     """Make `sightings` the only ones of these tickets: doing it twice counts once."""
     for some in chunks(ticket_ids):
@@ -94,6 +103,12 @@ def of_tickets(session: Session, ticket_ids: Sequence[str], kind: TopicKind) -> 
         for ticket_id, row in session.execute(query):
             found.setdefault(ticket_id, []).append(record(Topic, row))
     return found
+
+
+def tickets_between(session: Session, topic_ids: Sequence[str], start: datetime, end: datetime) -> list[str]:
+    """Tickets that show one of these topics in [start, end), oldest first."""
+    query = select(_S.ticket_id).where(_S.topic_id.in_(topic_ids), _S.at >= start, _S.at < end)
+    return list(dict.fromkeys(session.scalars(query.order_by(_S.at, _S.ticket_id))))
 
 
 def rows_of(

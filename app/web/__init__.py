@@ -9,6 +9,7 @@ from starlette.types import Scope
 from app.runtime import Runtime
 from app.web import audit, edit, inbox, pattern, settings, signin, sources, users, webhooks
 from app.web.render import STATIC
+from app.web.threads import Threads
 from app.web.traffic import Traffic
 
 
@@ -28,7 +29,7 @@ def mount(app: FastAPI, runtime: Runtime) -> None:
     """Add the pages and their files to `app`."""
     app.state.runtime = runtime
     app.state.traffic = Traffic(runtime)
-    app.state.threads = pattern.Threads()
+    app.state.threads = Threads()
     app.mount("/static", _Assets(directory=STATIC), name="static")
     for part in (inbox, edit, pattern, sources, webhooks, settings, users, audit, signin):
         app.include_router(part.router)

@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from sqlmodel import Session
 
+from app.detectors.guards import NOTICES
+from app.detectors.thread import Thread
 from app.domain import Alert, Change, Pattern, Placement, Release, Ticket, Tier
-from app.errors import Invalid
-from app.pipeline import detect, review
+from app.errors import Conflict, Invalid
+from app.pipeline import chosen, detect, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
 from app.runtime import Runtime
-from app.store import alerts, pages, patterns, releases, sources, tickets
+from app.store import alerts, pages, patterns, releases, sources, tickets, views
+from app.store.views import View
 from app.web import shown
 from app.web.charts import Mark
 from app.web.freshness import Freshness, fresh
 from app.web.guard import Reader, Run, Writer
 from app.web.render import PageRoute, done, page
+from app.web.threads import Threads
 from app.web.traffic import Course, Traffic
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 TITLES = {
     "review": "Needs review",
     "acknowledged": "Acknowledged",
+    "escalating": "Escalating",
+    "regressed": "Regressed",
     "watching": "Watching",
+    "fix_pending": "Fix pending",
     "snoozed": "Snoozed",
     "resolved": "Resolved",
     "all": "All",
 }
+VIEWS_KEPT = 50
+Then = Annotated[str, Form()]
 SPARK_DAYS = 14
 CHART_DAYS = 63
 EVIDENCE = 50  # newest tickets shown of an alert
 BASELINE_DAYS = 28
 SNOOZES = {"1": "until tomorrow", "3": "for 3 days", "7": "for a week", "30": "for 30 days"}
+PAST = {
+    "acknowledge": "acknowledged", "snooze": "snoozed", "dismiss": "dismissed", "resolve": "resolved",
+}  # fmt: skip
 REASONS = {
     "noise": "Noise: not worth an alert",
     "known": "Real, but already known",
@@ -55,6 +68,7 @@ class Row:
     pattern: Pattern | None
     product: str
     course: Course | None
+    thread: Thread | None
 
     @property
     def title(self) -> str:
@@ -76,7 +90,7 @@ class Row:
 
     @property
     def is_notice(self) -> bool:
-        return self.alert.kind in detect.NOTICES
+        return self.alert.kind in NOTICES
 
 
 def title(name: str, signature: str) -> str:
@@ -125,35 +139,49 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
     """One tab of the inbox under the filters of the address."""
     if tab not in pages.TABS:
         raise Invalid(f"there is no tab {tab!r}: tabs are {', '.join(pages.TABS)}")
-    wanted = {n: v for n in pages.FILTERS if (v := request.query_params.get(n, "").strip())}
+    wanted = _wanted(request.query_params)
     traffic: Traffic = request.app.state.traffic
+    threads: Threads = request.app.state.threads
     now = run.now()
     values: dict[str, Any]
     with run.store.read() as session:
         found = pages.inbox(session, tab, wanted, at=now, cursor=cursor or None)
-        rows = _rows(session, traffic, found.items if cursor else _worst_first(found.items))
+        rows = _rows(session, traffic, threads, found.items if cursor else _worst_first(found.items))
         marks = _marks(releases.between(session, now - timedelta(days=SPARK_DAYS), now), run)
         values = {
             "counts": pages.tab_counts(session, wanted, at=now),
             "products": pages.products(session),
+            "saved": views.every(session),
+            "seq": pages.news(session, 0)[0],
             "standing": standing(session, run, traffic),
         }
     return page(
         request, visitor, "inbox.html", tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
         following=_address(tab, wanted, found.next_cursor) if found.next_cursor else "", is_later=bool(cursor),
         addresses={name: _address(name, wanted) for name in TITLES}, kinds=shown.KINDS, snoozes=SNOOZES,
-        reasons=REASONS, severities=shown.SEVERITIES, **values,
+        reasons=REASONS, severities=shown.SEVERITIES, attributes=pages.ATTRIBUTES,
+        query=_query(tab, wanted), **values,
     )  # fmt: skip
 
 
-def _rows(session: Session, traffic: Traffic, found: Sequence[Alert]) -> list[Row]:
+def _wanted(given: Mapping[str, str]) -> dict[str, str]:
+    """The filters an address names; Invalid for a number that is none."""
+    wanted = {n: v for n in pages.FILTERS if (v := given.get(n, "").strip())}
+    if not wanted.get("min_customers", "0").isdecimal():
+        raise Invalid("the least number of customers must be a whole number, such as 3")
+    return wanted
+
+
+def _rows(session: Session, traffic: Traffic, threads: Threads, found: Sequence[Alert]) -> list[Row]:
     named = patterns.by_ids(session, sorted({a.pattern_id for a in found if a.pattern_id}))
     products = pages.products_of(session, [a.id for a in found])
     topics_ = list({a.topic.id: a.topic for a in found}.values())
     courses = traffic.courses(session, topics_, days=SPARK_DAYS)
     return [
-        Row(a, named.get(a.pattern_id or ""), products.get(a.id, ""), courses.get(a.topic.id)) for a in found
-    ]
+        Row(a, named.get(a.pattern_id or ""), products.get(a.id, ""), courses.get(a.topic.id),
+            threads.strongest(a.pattern_id or ""))
+        for a in found
+    ]  # fmt: skip
 
 
 def _worst_first(found: Sequence[Alert]) -> list[Alert]:
@@ -179,8 +207,8 @@ def standing(session: Session, run: Runtime, traffic: Traffic) -> Standing:
     silent = desk.silent_since(now.timestamp()) if desk else None
     patience = timedelta(seconds=max(10 * run.settings.tick_s, 900))
     return Standing(
-        used=alerts.opened_since(session, now - detect.WEEK, tier=Tier.ALERT),
-        budget=run.settings.alerts_per_week,
+        used=alerts.opened_since(session, now - detect.WEEK, tier=Tier.ALERT, besides=NOTICES),
+        budget=chosen.alerts_per_week(session, run.settings),
         sources=tuple(fresh(h, run, now) for h in sources.health(session)),
         checked_at=checked_at,
         waiting=tickets.count_undigested(session),
@@ -192,13 +220,51 @@ def standing(session: Session, run: Runtime, traffic: Traffic) -> Standing:
 
 
 def _address(tab: str, wanted: Mapping[str, str], cursor: str | None = None) -> str:
-    query = dict(wanted) | ({} if tab == "review" else {"tab": tab}) | ({"cursor": cursor} if cursor else {})
-    return f"/?{urlencode(query)}" if query else "/"
+    query = _query(tab, wanted) + (f"&{urlencode({'cursor': cursor})}" if cursor else "")
+    return f"/?{query.lstrip('&')}" if query else "/"
+
+
+def _query(tab: str, wanted: Mapping[str, str]) -> str:
+    return urlencode(dict(wanted) | ({} if tab == "review" else {"tab": tab}))
+
+
+@router.get("/inbox/news")
+def news(run: Run, _visitor: Reader, after: int) -> Response:
+    """How many alerts opened or got worse after event number `after`: what a page that stays open asks."""
+    with run.store.read() as session:
+        newest, count = pages.news(session, after)
+    return JSONResponse({"newest": newest, "alerts": count})
+
+
+# --- saved views ------------------------------------------------------------------------------------
+
+
+@router.post("/views")
+def save_view(
+    run: Run, visitor: Writer, name: Annotated[str, Form(max_length=60)], query: Annotated[str, Form()]
+) -> Response:
+    """Give a tab with its filters a name that everybody finds on the inbox."""
+    given = dict(parse_qsl(query))
+    tab = given.get("tab", "review")
+    if not (label := " ".join(name.split())) or tab not in pages.TABS:
+        raise Invalid("a view needs a name and a tab of the inbox")
+    made = View(label, _query(tab, _wanted(given)), visitor.name, run.now())
+    with run.store.write() as session:
+        kept = {v.name for v in views.every(session)}
+        if made.name not in kept and len(kept) >= VIEWS_KEPT:
+            raise Invalid(f"there are {VIEWS_KEPT} views already: forget one first")
+        views.save(session, made)
+    return done(f"/?{made.query}" if made.query else "/", "view")
+
+
+@router.post("/views/forget")
+def forget_view(run: Run, _visitor: Writer, name: Annotated[str, Form()], then: Then = "/") -> Response:
+    with run.store.write() as session:
+        views.forget(session, name)
+    return done(then, "forgotten")
 
 
 # --- decisions --------------------------------------------------------------------------------------
-
-Then = Annotated[str, Form()]
 
 
 @router.get("/alerts/{id_}")
@@ -213,7 +279,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         held = tickets.by_ids(session, found.ticket_ids).values()
         newest = sorted(held, key=lambda t: (t.created_at, t.id), reverse=True)[:EVIDENCE]
         homes = patterns.by_ids(session, sorted({t.pattern_id for t in newest if t.pattern_id}))
-        row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course)
+        row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course, None)
         now = run.now()
         marks = _marks(releases.between(session, now - timedelta(days=CHART_DAYS), now), run)
     return page(
@@ -229,10 +295,46 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
     )
 
 
+@router.post("/alerts/bulk")
+def bulk(
+    run: Run, visitor: Writer, do: Annotated[str, Form()], alert: Annotated[tuple[str, ...], Form()] = (),
+    days: Annotated[str, Form()] = "1", why: Annotated[str, Form()] = "noise", then: Then = "/",
+) -> Response:  # fmt: skip
+    """One decision about several alerts; those that were closed meanwhile stay as they are."""
+    if not alert:
+        raise Invalid("select at least one alert first")
+    if days not in SNOOZES or why not in REASONS:
+        raise Invalid(f"days must be one of {', '.join(SNOOZES)}, the reason one of {', '.join(REASONS)}")
+    until, by = run.now() + timedelta(days=int(days)), visitor.name
+    acts: dict[str, Callable[[str], Alert]] = {
+        "acknowledge": lambda id_: review.acknowledge(run, id_, actor=by),
+        "snooze": lambda id_: review.snooze(run, id_, until=until, actor=by),
+        "dismiss": lambda id_: review.dismiss(run, id_, reason=REASONS[why], noise=why == "noise", actor=by),
+        "resolve": lambda id_: review.resolve(run, id_, reason="", actor=by),
+    }
+    if do not in acts:
+        raise Invalid(f"with several alerts one can {', '.join(acts)}")
+    changed = []
+    for id_ in dict.fromkeys(alert):
+        with suppress(Conflict):
+            changed.append(acts[do](id_).id)
+    return done(then, PAST[do], undo=changed)
+
+
+@router.post("/alerts/undo")
+def undo(
+    run: Run, visitor: Writer, alert: Annotated[tuple[str, ...], Form()] = (), then: Then = "/"
+) -> Response:
+    """Take back the newest decision about each of these alerts."""
+    for id_ in dict.fromkeys(alert):
+        review.undo(run, id_, actor=visitor.name)
+    return done(then, "undone")
+
+
 @router.post("/alerts/{id_}/acknowledge")
 def acknowledge(run: Run, visitor: Writer, id_: str, then: Then = "/") -> Response:
     review.acknowledge(run, id_, actor=visitor.name)
-    return done(then, "acknowledged")
+    return done(then, "acknowledged", undo=[id_])
 
 
 @router.post("/alerts/{id_}/dismiss")
@@ -245,7 +347,7 @@ def dismiss(
         raise Invalid(f"the reason must be one of {', '.join(REASONS)}")
     reason = f"{REASONS[why]}. {note.strip()}" if note.strip() else REASONS[why]
     review.dismiss(run, id_, reason=reason, noise=why == "noise", actor=visitor.name)
-    return done(then, "dismissed")
+    return done(then, "dismissed", undo=[id_])
 
 
 @router.post("/alerts/{id_}/snooze")
@@ -253,10 +355,10 @@ def snooze(run: Run, visitor: Writer, id_: str, days: Annotated[str, Form()], th
     if days not in SNOOZES:
         raise Invalid(f"days must be one of {', '.join(SNOOZES)}")
     review.snooze(run, id_, until=run.now() + timedelta(days=int(days)), actor=visitor.name)
-    return done(then, "snoozed")
+    return done(then, "snoozed", undo=[id_])
 
 
 @router.post("/alerts/{id_}/resolve")
 def resolve(run: Run, visitor: Writer, id_: str, then: Then = "/") -> Response:
     review.resolve(run, id_, reason="", actor=visitor.name)
-    return done(then, "resolved")
+    return done(then, "resolved", undo=[id_])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -15,7 +13,6 @@ from sqlmodel import Session
 
 from app.detectors.releases import Outcome, Verdict, fix_verdict
 from app.detectors.sentence import verdict_sentence
-from app.detectors.thread import Thread
 from app.domain import Alert, Change, Pattern, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
@@ -27,6 +24,7 @@ from app.web.charts import Mark
 from app.web.guard import Reader, Run, Writer
 from app.web.inbox import REASONS, SNOOZES, Evidence, title
 from app.web.render import PageRoute, done, page
+from app.web.threads import Threads
 from app.web.traffic import Traffic
 
 router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)
@@ -35,51 +33,6 @@ NARROW_DAYS = 28
 EVIDENCE = 25
 CUSTOMERS = 10
 CANDIDATES = 100  # patterns offered for merging
-THREADS_KEPT = 256
-PATIENCE_S = 1.0  # how long the first look at a pattern waits for its common thread
-
-
-class Threads:
-    """Common threads as last computed: comparing with the whole desk may take longer than a page should.
-
-    The first look at a pattern waits a moment for it; later ones show the last answer at once and have
-    it computed again behind the page when the pattern has changed.
-    """
-
-    def __init__(self) -> None:
-        self._held: dict[str, tuple[int, list[Thread]]] = {}
-        self._asked: dict[str, Future[list[Thread]]] = {}
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="common threads")
-
-    def of(self, run: Runtime, pattern: Pattern) -> list[Thread] | None:
-        """The pattern's common thread; None while it is still being computed for the first time."""
-        with self._lock:
-            version, held = self._held.get(pattern.id, (-1, None))
-            if version == pattern.version:
-                return held
-            asked = self._asked.get(pattern.id)
-            if asked is None:
-                asked = self._asked[pattern.id] = self._pool.submit(self._compute, run, pattern)
-        if held is not None:
-            return held
-        try:
-            return asked.result(PATIENCE_S)
-        except TimeoutError:
-            return None
-
-    def _compute(self, run: Runtime, pattern: Pattern) -> list[Thread]:
-        try:
-            found = review.common_thread(run, pattern.id)
-            with self._lock:
-                self._held.pop(pattern.id, None)
-                self._held[pattern.id] = (pattern.version, found)
-                while len(self._held) > THREADS_KEPT:
-                    del self._held[next(iter(self._held))]
-            return found
-        finally:
-            with self._lock:
-                del self._asked[pattern.id]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from app.web.guard import SignInFirst, Visitor, local_path, runtime_of
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 NOTICE = "foreshock_notice"
+UNDOABLE = 100  # alerts one notice can take back: a cookie holds no more
 NOTICES = {
     "acknowledged": "Acknowledged. It is yours now and left “Needs review”.",
     "dismissed": "Dismissed. This stays quiet for two weeks unless it gets much worse.",
@@ -38,6 +39,9 @@ NOTICES = {
     "undo": "Taken back.",
     "accepted": "Done, as suggested.",
     "rejected": "Noted. It is not suggested again.",
+    "undone": "Taken back.",
+    "view": "Saved. Everybody finds it on the inbox.",
+    "forgotten": "Forgotten.",
     "fix": "Fix recorded. Whether it worked is judged every day from now on.",
     "password": "Your password is changed. Other browsers were signed out.",
     "first-admin": "You are the first admin. Sign in; from now on everybody does.",
@@ -99,9 +103,10 @@ def page(
     """The template as a page; the notice a form left behind is shown once."""
     runtime = runtime_of(request)
     words = shown.Words(runtime.settings.zone)
-    notice = NOTICES.get(request.cookies.get(NOTICE, ""), "")
+    name, *undo = request.cookies.get(NOTICE, "").split(":")
+    notice = NOTICES.get(name, "")
     content = _environment().get_template(template).render(
-        visitor=visitor, words=words, now=runtime.now(), zone=runtime.settings.time_zone, notice=notice,
+        visitor=visitor, words=words, now=runtime.now(), zone=runtime.settings.time_zone, notice=notice, undo=undo,
         path=request.url.path, here=_here(request), navigation=_navigation(request.url.path), **values,
     )  # fmt: skip
     response = HTMLResponse(content, status)
@@ -123,10 +128,11 @@ def _here(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
-def done(then: str, notice: str) -> Response:
-    """Back to a page of ours after a form, saying what was done."""
+def done(then: str, notice: str, *, undo: Sequence[str] = ()) -> Response:
+    """Back to a page of ours after a form, saying what was done; decisions about alerts `undo` can be taken back."""
     response = RedirectResponse(local_path(then), 303)
-    response.set_cookie(NOTICE, notice, max_age=60, httponly=True, samesite="lax")
+    left = ":".join((notice, *undo[:UNDOABLE]))
+    response.set_cookie(NOTICE, left, max_age=60, httponly=True, samesite="lax")
     return response
 
 

@@ -21,7 +21,7 @@ from app.domain import Alert, Pattern, Source
 from app.pipeline import access, review
 from app.runtime import Runtime
 from app.settings import Settings
-from app.store import alerts, patterns, sources, tickets
+from app.store import alerts, events, patterns, sources, tickets
 from app.store.core import Store
 from app.web import mount
 from tests.e2e._small_desk import END, HOSTILE, small_desk
@@ -289,6 +289,61 @@ def test_a_snoozed_alert_waits_on_its_tab_and_returns_by_itself(desk: Runtime) -
     assert count_of(client.get("/"), "Needs review") == count_of(before, "Needs review")
 
 
+def standing(runtime: Runtime) -> list[str]:
+    with runtime.store.read() as session:
+        return sorted(a.id for a in alerts.unresolved(session) if a.tier == "alert")
+
+
+def test_several_alerts_are_decided_at_once_and_one_click_takes_it_back(desk: Runtime) -> None:
+    client, ids = site(desk), standing(desk)
+    form = {"token": token_of(client.get("/")), "alert": ids, "then": "/"}
+    assert client.post("/alerts/bulk", data=form | {"do": "dismiss", "why": "known"}).status_code == 303
+    after = client.get("/")
+    assert "Dismissed" in text_of(after)
+    assert standing(desk) == []
+    back = re.findall(r'<form method="post" action="/alerts/undo">.*?</form>', after.text, re.DOTALL)
+    assert re.findall(r'name="alert" value="(\w+)"', back[0]) == ids
+    assert client.post("/alerts/undo", data=form).status_code == 303
+    assert standing(desk) == ids
+    assert (
+        "select at least one"
+        in text_of(client.post("/alerts/bulk", data=form | {"do": "resolve", "alert": []})).lower()
+    )
+    assert client.post("/alerts/bulk", data=form | {"do": "eat"}).status_code == 422
+
+
+def test_a_view_is_saved_under_a_name_found_by_all_and_forgotten(desk: Runtime) -> None:
+    client = site(desk)
+    page = client.get("/", params={"tab": "watching", "region": "EU"})
+    form = {"token": token_of(page), "name": " EU  watch ", "query": "tab=watching&region=EU&evil=1"}
+    saved = client.post("/views", data=form)
+    assert saved.headers["location"] == "/?region=EU&tab=watching"
+    assert '<a href="/?region=EU&amp;tab=watching">EU watch</a>' in client.get("/").text
+    client.post("/views/forget", data=form | {"name": "EU watch"})
+    assert "EU watch" not in client.get("/").text
+    assert client.post("/views", data=form | {"name": " "}).status_code == 422
+
+
+def test_filters_by_what_the_tickets_say_and_by_size(desk: Runtime) -> None:
+    client, alert = site(desk), open_alert(desk)
+    with desk.store.read() as session:
+        version = tickets.get(session, alert.ticket_ids[0]).attributes["version"]
+    for query, is_there in (
+        ({"version": version}, True), ({"version": "0.0.1"}, False), ({"source": "sample"}, True),
+        ({"min_customers": "2"}, True), ({"min_customers": "999"}, False), ({"owner": "Nobody"}, False),
+    ):  # fmt: skip
+        assert (f'id="{alert.id}"' in client.get("/", params=query).text) == is_there, query
+    assert "whole number" in text_of(client.get("/", params={"min_customers": "some"}))
+
+
+def test_a_page_that_stays_open_hears_of_what_is_new(desk: Runtime) -> None:
+    client = site(desk)
+    seq = re.search(r'data-after="(\d+)"', client.get("/").text)
+    assert seq
+    assert client.get("/inbox/news", params={"after": seq[1]}).json() == {"newest": int(seq[1]), "alerts": 0}
+    assert client.get("/inbox/news", params={"after": 0}).json()["alerts"] >= 1
+
+
 def test_a_name_given_by_hand_stands_everywhere(desk: Runtime) -> None:
     client = site(desk)
     id_ = open_alert(desk).pattern_id
@@ -547,6 +602,32 @@ def test_a_lead_works_the_inbox_by_keyboard_alone(browser, address: str, desk: R
 
 
 @pytest.mark.browser
+def test_a_new_alert_appears_above_and_moves_nothing_under_the_pointer(  # type: ignore[no-untyped-def]
+    browser, address: str, desk: Runtime
+) -> None:
+    alert = open_alert(desk)
+    with desk.store.write() as session:
+        alerts.change(session, alert.id, tier="watch")
+    page = browser.new_page(viewport={"width": 1280, "height": 500})
+    page.clock.install()
+    page.goto(address)
+    assert page.locator(f"#{alert.id}").count() == 0
+    row = page.locator(f"#{page.locator('.row').first.get_attribute('id')}")
+    row.hover()
+    before = row.bounding_box()["y"]
+    with desk.store.write() as session:
+        alerts.change(session, alert.id, tier="alert")
+        events.write(session, "alert.opened", alert.id, {}, at=desk.now())
+    page.clock.fast_forward(16_000)
+    says = page.locator("#live-says")
+    says.filter(has_text=re.compile("1 new alert|wait until")).wait_for()
+    assert abs(row.bounding_box()["y"] - before) < 2  # whether it went in above or waits
+    page.mouse.move(1, 1)
+    page.locator(f"#{alert.id}.fresh").wait_for()
+    page.locator("#live-pause").click()
+    assert "Paused" in page.locator("#live-says").inner_text()
+
+
 def test_shortcuts_can_be_switched_off(browser, address: str, desk: Runtime) -> None:  # type: ignore[no-untyped-def]
     page = browser.new_page()
     page.goto(address)

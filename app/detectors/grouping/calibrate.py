@@ -89,7 +89,12 @@ def chance_similarity(items: Sequence[Item], *, seed: int = 0, pairs: int = PAIR
 
 
 def calibrate(
-    items: Sequence[Item], base: Parameters, *, dial: Dial = Dial.BALANCED, seed: int = 0, centring: bool = True
+    items: Sequence[Item],
+    base: Parameters,
+    *,
+    dial: Dial = Dial.BALANCED,
+    seed: int = 0,
+    centring: bool = True,
 ) -> Calibration:
     """Parameters for a desk from a sample of its tickets: centre a shifted space, then raise to the floor."""
     null, centre, join = chance_similarity(items, seed=seed), None, base.join

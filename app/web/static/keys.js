@@ -1,6 +1,6 @@
 // Keyboard shortcuts for the inbox. Everything here also works without: each key presses something visible.
 "use strict";
-const rows = [...document.querySelectorAll(".row")];
+const all = () => [...document.querySelectorAll(".row")];
 const dialog = document.getElementById("keys");
 const NAME = "foreshock-shortcuts";
 
@@ -9,10 +9,11 @@ function isOn() {
 }
 
 function current() {
-  return rows.find((row) => row.contains(document.activeElement)) ?? null;
+  return all().find((row) => row.contains(document.activeElement)) ?? null;
 }
 
 function move(by) {
+  const rows = all();
   if (!rows.length) return;
   const at = rows.indexOf(current());
   const next = at < 0 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1);
@@ -24,6 +25,7 @@ function move(by) {
 function press(key) {
   const part = (current() ?? document).querySelector(`[data-key="${key}"]`);
   if (part instanceof HTMLFormElement) part.requestSubmit();
+  else if (part instanceof HTMLInputElement) part.click();
   else if (part) {
     part.open = true;
     part.querySelector("select, input:not([type=hidden])")?.focus();
@@ -36,6 +38,12 @@ const KEYS = {
   a: () => current() && press("a"),
   s: () => current() && press("s"),
   d: () => current() && press("d"),
+  x: () => current() && press("x"),
+  m: () => {
+    const to = current()?.querySelector(".go[href^='/patterns/']");
+    if (to) location.assign(`${to.href}#merge`);
+    else document.getElementById("merge")?.setAttribute("open", "");
+  },
   "/": () => document.querySelector("input[type=search]")?.focus(),
   "?": () => dialog?.showModal(),
 };

@@ -25,10 +25,15 @@ def upgrade() -> None:
         sa.Column("pattern_id", sa.String(), nullable=True),
         sa.Column("opened_at", UTCDateTime(), nullable=False),
         sa.Column("updated_at", UTCDateTime(), nullable=False),
+        sa.Column("escalated_at", UTCDateTime(), nullable=True),
         sa.Column("resolved_at", UTCDateTime(), nullable=True),
         sa.Column("acknowledged_at", UTCDateTime(), nullable=True),
         sa.Column("acknowledged_by", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("snoozed_at", UTCDateTime(), nullable=True),
         sa.Column("snoozed_until", UTCDateTime(), nullable=True),
+        sa.Column("snoozed_customers", sa.Integer(), nullable=False),
+        sa.Column("snoozed_escalating", sa.Boolean(), nullable=False),
         sa.Column("verdict", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
@@ -84,6 +89,22 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.create_index("audit_by_time", ["at", "id"], unique=False)
+
+    op.create_table(
+        "backtest",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("asked_at", UTCDateTime(), nullable=False),
+        sa.Column("asked_by", sa.String(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("result", sa.JSON(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("backtest", schema=None) as batch_op:
+        batch_op.create_index("backtest_by_time", ["asked_at", "id"], unique=False)
 
     op.create_table(
         "boilerplate",
@@ -212,7 +233,6 @@ def upgrade() -> None:
         sa.Column("merged_into", sa.String(), nullable=True),
         sa.Column("split_from", sa.String(), nullable=True),
         sa.Column("pinned", sa.Boolean(), nullable=False),
-        sa.Column("muted", sa.Boolean(), nullable=False),
         sa.Column("touched", sa.Boolean(), nullable=False),
         sa.Column("dissolved", sa.Boolean(), nullable=False),
         sa.Column("vector_count", sa.Integer(), nullable=False),
@@ -222,6 +242,7 @@ def upgrade() -> None:
         sa.Column("anchors", sa.JSON(), nullable=False),
         sa.Column("named_tickets", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("dismissed_at", UTCDateTime(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
@@ -279,6 +300,8 @@ def upgrade() -> None:
         sa.Column("version", sa.String(), nullable=False),
         sa.Column("pattern_id", sa.String(), nullable=True),
         sa.Column("url", sa.String(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("judged_at", UTCDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("release", schema=None) as batch_op:
@@ -409,6 +432,7 @@ def upgrade() -> None:
         sa.Column("label", sa.String(), nullable=False),
         sa.Column("first_at", UTCDateTime(), nullable=False),
         sa.Column("generic", sa.Boolean(), nullable=False),
+        sa.Column("muted", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("kind", "key"),
     )
@@ -426,6 +450,14 @@ def upgrade() -> None:
         batch_op.create_index("vector_by_ticket", ["ticket_id"], unique=False)
 
     op.create_table(
+        "view",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("query", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "web_session",
         sa.Column("hash", sa.String(), nullable=False),
         sa.Column("key_id", sa.String(), nullable=True),
@@ -439,6 +471,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("web_session")
+    op.drop_table("view")
     with op.batch_alter_table("vector", schema=None) as batch_op:
         batch_op.drop_index("vector_by_ticket")
         batch_op.drop_index("vector_by_text")
@@ -505,6 +538,10 @@ def downgrade() -> None:
     op.drop_table("choice")
     op.drop_table("checkpoint")
     op.drop_table("boilerplate")
+    with op.batch_alter_table("backtest", schema=None) as batch_op:
+        batch_op.drop_index("backtest_by_time")
+
+    op.drop_table("backtest")
     with op.batch_alter_table("audit", schema=None) as batch_op:
         batch_op.drop_index("audit_by_time")
 
