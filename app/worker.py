@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from apscheduler.events import EVENT_SCHEDULER_SHUTDOWN
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.backtest import jobs
 from app.errors import ForeshockError
-from app.pipeline.deliver import deliver
+from app.pipeline.deliver import Outbox, mail_digests
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
 from app.pipeline.pull import pull
@@ -18,8 +19,9 @@ from app.runtime import Runtime
 
 log = logging.getLogger(__name__)
 MOST_BATCHES = 200  # of one drain, so that no step starves the others
-DELIVER_S = 2
 BACKTEST_S = 5
+DELIVER_S = 1
+DIGEST_S = 60
 
 
 def schedule(runtime: Runtime) -> BackgroundScheduler:
@@ -33,8 +35,11 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
                       next_run_time=now(scheduler.timezone))  # fmt: skip
     scheduler.add_job(lambda: drain("backtest", lambda: jobs.work(runtime)), "interval", seconds=BACKTEST_S,
                       id="backtest")  # fmt: skip
-    scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
-                      id="deliver")  # fmt: skip
+    outbox = Outbox(runtime)
+    scheduler.add_job(lambda: drain("deliver", outbox.turn), "interval", seconds=DELIVER_S, id="deliver")
+    scheduler.add_job(lambda: drain("e-mail", lambda: mail_digests(runtime)), "interval", seconds=DIGEST_S,
+                      id="e-mail")  # fmt: skip
+    scheduler.add_listener(lambda _: outbox.close(), EVENT_SCHEDULER_SHUTDOWN)
     for source in runtime.settings.sources:
         scheduler.add_job(_reader(runtime, source.name), "interval", seconds=source.every_s,
                           id=f"pull {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip

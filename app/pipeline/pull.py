@@ -13,8 +13,9 @@ from app.ingest.sources import connect
 from app.pipeline import intake
 from app.runtime import Runtime
 from app.settings import SourceSettings, secret
-from app.store import sources, tickets
+from app.store import events, sources, tickets
 
+LINKS = {"sources": "/v1/sources"}
 MOST_PAGES = 200  # of one call, so that no source keeps the others waiting
 
 
@@ -41,14 +42,32 @@ def pull(runtime: Runtime, name: str) -> int:
                     runtime, list(last.values()), source_kind=chosen.kind, live_from=live_from,
                     checkpoint=page.checkpoint, deleted=page.deleted, notes=page.notes,
                 )  # fmt: skip
+                _recovered(runtime, name)
                 taken += sum(o["status"] != "duplicate" for o in outcome.values())
                 if not page.more:
                     break
     except ForeshockError as error:
-        with runtime.store.write() as session:
-            sources.change(session, name, last_error=str(error), last_error_at=runtime.now())
+        _failed(runtime, name, str(error))
         raise
     return taken
+
+
+def _failed(runtime: Runtime, name: str, reason: str) -> None:
+    """Keep the reason on the source; the first failure in a row is an event."""
+    at = runtime.now()
+    with runtime.store.write() as session:
+        known = next((h for h in sources.health(session) if h.name == name), None)
+        sources.change(session, name, last_error=reason, last_error_at=at)
+        if known is None or not known.last_error:
+            events.write(session, "source.failing", name, {"reason": reason, "links": LINKS}, at=at)
+
+
+def _recovered(runtime: Runtime, name: str) -> None:
+    """Tell that a failing source is read again."""
+    with runtime.store.write() as session:
+        last = next(iter(events.of(session, [name], limit=1)), None)
+        if last is not None and last.type == "source.failing":
+            events.write(session, "source.recovered", name, {"links": LINKS}, at=runtime.now())
 
 
 def setting(runtime: Runtime, name: str) -> SourceSettings:
