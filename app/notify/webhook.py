@@ -151,7 +151,7 @@ def quiet(answer: Answer, *, failures: int, at: datetime) -> datetime | None:
     """
     if answer.status is not None and answer.status < 500 and answer.status not in (408, 429):
         return None
-    wait = min(QUIET * 2 ** min(failures, 10), MOST_QUIET)
+    wait = min(QUIET * (1 << min(failures, 10)), MOST_QUIET)
     if answer.status in SLOW_DOWN:
         wait = max(wait, SLOW_DOWN_WAIT)
     return at + max(wait, _retry_after(answer.retry_after, at) or wait)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from types import TracebackType
 from typing import Any
 
@@ -193,7 +194,7 @@ def _hand_in(runtime: Runtime, subscription: Subscription, claimed: Sequence[Due
 
 def _digest(
     runtime: Runtime, subscription: Subscription, happened: Sequence[Event], *, identity: str, at: datetime
-) -> mail.EmailMessage:
+) -> EmailMessage:
     return mail.digest(
         [_telling(runtime, subscription, event) for event in happened],
         sender=runtime.settings.smtp_sender, recipient=mail.checked_recipient(subscription.url),

@@ -26,9 +26,10 @@ def pull(runtime: Runtime, name: str) -> int:
     """
     chosen = setting(runtime, name)
     with runtime.store.read() as session:
-        paused = {h.name for h in sources.health(session) if h.paused}
-    if name in paused:
+        known = {h.name: h for h in sources.health(session)}.get(name)
+    if known is not None and known.paused:
         return 0
+    was_failing = known is not None and bool(known.last_error)
     live_from = _live_from(runtime, name)
     taken = 0
     try:
@@ -42,32 +43,31 @@ def pull(runtime: Runtime, name: str) -> int:
                     runtime, list(last.values()), source_kind=chosen.kind, live_from=live_from,
                     checkpoint=page.checkpoint, deleted=page.deleted, notes=page.notes,
                 )  # fmt: skip
-                _recovered(runtime, name)
+                if was_failing:
+                    was_failing = _recovered(runtime, name)
                 taken += sum(o["status"] != "duplicate" for o in outcome.values())
                 if not page.more:
                     break
     except ForeshockError as error:
-        _failed(runtime, name, str(error))
+        _failed(runtime, name, str(error), is_new=not was_failing)
         raise
     return taken
 
 
-def _failed(runtime: Runtime, name: str, reason: str) -> None:
+def _failed(runtime: Runtime, name: str, reason: str, *, is_new: bool) -> None:
     """Keep the reason on the source; the first failure in a row is an event."""
     at = runtime.now()
     with runtime.store.write() as session:
-        known = next((h for h in sources.health(session) if h.name == name), None)
         sources.change(session, name, last_error=reason, last_error_at=at)
-        if known is None or not known.last_error:
+        if is_new:
             events.write(session, "source.failing", name, {"reason": reason, "links": LINKS}, at=at)
 
 
-def _recovered(runtime: Runtime, name: str) -> None:
-    """Tell that a failing source is read again."""
+def _recovered(runtime: Runtime, name: str) -> bool:
+    """Tell that a source that failed is read again; False, as it does not fail now."""
     with runtime.store.write() as session:
-        last = next(iter(events.of(session, [name], limit=1)), None)
-        if last is not None and last.type == "source.failing":
-            events.write(session, "source.recovered", name, {"links": LINKS}, at=runtime.now())
+        events.write(session, "source.recovered", name, {"links": LINKS}, at=runtime.now())
+    return False
 
 
 def setting(runtime: Runtime, name: str) -> SourceSettings:
