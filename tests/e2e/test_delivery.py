@@ -338,7 +338,12 @@ def test_metadata_hosts_of_the_clouds_are_never_reached(host: str) -> None:
     """Names that clouds resolve to link-local addresses, and those addresses themselves."""
     inside = host.strip("[]") if host[0] in "1[" else "169.254.169.254"
     asked: list[httpx.Request] = []
-    transport = httpx.MockTransport(lambda request: asked.append(request) or httpx.Response(200))
+
+    def take(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200)
+
+    transport = httpx.MockTransport(take)
     sender = Sender(transport=transport, look_up=lambda _h, _p: [inside])
     answer = sender.post(f"https://{host}/latest/meta-data", b"{}", {})
     assert (answer.status, asked) == (None, [])
