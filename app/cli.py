@@ -117,6 +117,15 @@ def worker(config: Config = None) -> None:
 
 
 @app.command()
+def mcp(config: Config = None) -> None:
+    """Answer an AI agent over MCP on standard input and output: similar cases, emerging issues, briefs."""
+    from app.mcp import mcp_server
+
+    with _runtime(config) as runtime:
+        mcp_server(runtime).run("stdio")
+
+
+@app.command()
 def migrate(config: Config = None) -> None:
     """Bring the database's schema up to date."""
     with _runtime(config) as runtime:

@@ -14,11 +14,12 @@ import httpx
 
 from app.detectors.embed import CachingEmbedder, load_embedder
 from app.domain import Source
-from app.errors import ForeshockError
+from app.errors import ForeshockError, Invalid
 from app.notify.address import Resolve, resolve
+from app.notify.mail import MailServer
 from app.notify.webhook import Sender
 from app.ports import Embedder, Now
-from app.settings import CHOOSABLE, Settings
+from app.settings import CHOOSABLE, SMTP_PASSWORD, Settings, secret
 from app.store import choices, sources
 from app.store.core import Store
 
@@ -75,6 +76,14 @@ class Runtime:
     @cached_property
     def sender(self) -> Sender:
         return Sender(allow=self.settings.webhook_allow, transport=self.transport, look_up=self.look_up)
+
+    @cached_property
+    def mail_server(self) -> MailServer:
+        s = self.settings
+        if not (s.smtp_host and s.smtp_sender):
+            raise Invalid("set smtp_host and smtp_sender to send e-mail digests")
+        password = secret(SMTP_PASSWORD) if s.smtp_user else ""
+        return MailServer(s.smtp_host, s.smtp_port, s.smtp_sender, s.smtp_user, password, s.smtp_security)
 
     def close(self) -> None:
         self.store.close()

@@ -7,6 +7,7 @@ A secret is never a line of the file: it comes from its variable, or from a file
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tomllib
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ OIDC_VARIABLE = "OIDC_CLIENT_SECRET"
 """Variable (or, with _FILE, file) that holds the secret the identity provider knows this installation by."""
 CHOOSABLE = ("alerts_per_week", "granularity", "similar_floor", "keep_account_names", "retention_days")
 """Settings that may change while running; the others are read once, at the start."""
+
+SMTP_PASSWORD = "SMTP_PASSWORD"  # noqa: S105 - the name of the variable (or, with _FILE, file), not its value
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """A list in the file, or words separated by commas in a variable."""
@@ -91,13 +94,31 @@ class Settings(BaseSettings):
         "", description="role of people the identity provider knows and no admin added (none: refused)"
     )
     webhook_allow: Words = Field((), description="internal hosts webhooks may reach, as host or host:port")
+    widget_origins: Words = Field(
+        (), description="origins that may show the widget and ask for similar cases from a page"
+    )
+    smtp_host: str = Field("", description="mail server that takes e-mail digests")
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    smtp_security: Literal["tls", "starttls", "none"] = Field(
+        "starttls", description="encryption on the way to it"
+    )
+    smtp_user: str = Field("", description="user name there; the password is `SMTP_PASSWORD`")
+    smtp_sender: str = Field("", description="address digests come from")
     requests_per_minute: int = Field(600, ge=1, description="requests a minute one key or address may make")
     sources: tuple[SourceSettings, ...] = Field((), description="connected ticketing tools")
 
-    @field_validator("segments", "ticket_prefixes", "webhook_allow", mode="before")
+    @field_validator("segments", "ticket_prefixes", "webhook_allow", "widget_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(w.strip() for w in value.split(",") if w.strip()) if isinstance(value, str) else value
+
+    @field_validator("widget_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", origin):
+                raise ValueError(f'{origin!r} is not an origin (for example "https://desk.example.com")')
+        return value
 
     @field_validator("time_zone")
     @classmethod

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from apscheduler.events import EVENT_SCHEDULER_SHUTDOWN
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.backtest import jobs
 from app.errors import ForeshockError
 from app.pipeline import cases, learning
-from app.pipeline.deliver import deliver
+from app.pipeline.deliver import Outbox, mail_digests
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
 from app.pipeline.erase import expire
@@ -20,9 +21,10 @@ from app.runtime import Runtime
 
 log = logging.getLogger(__name__)
 MOST_BATCHES = 200  # of one drain, so that no step starves the others
-DELIVER_S = 2
-EXPIRE_S = 3600
 BACKTEST_S = 5
+DELIVER_S = 1
+DIGEST_S = 60
+EXPIRE_S = 3600
 SIMILAR_S = 300
 
 
@@ -37,8 +39,11 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
                       next_run_time=now(scheduler.timezone))  # fmt: skip
     scheduler.add_job(lambda: drain("backtest", lambda: jobs.work(runtime)), "interval", seconds=BACKTEST_S,
                       id="backtest")  # fmt: skip
-    scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
-                      id="deliver")  # fmt: skip
+    outbox = Outbox(runtime)
+    scheduler.add_job(lambda: drain("deliver", outbox.turn), "interval", seconds=DELIVER_S, id="deliver")
+    scheduler.add_listener(lambda _: outbox.close(), EVENT_SCHEDULER_SHUTDOWN)
+    scheduler.add_job(lambda: drain("e-mail", lambda: mail_digests(runtime)), "interval", seconds=DIGEST_S,
+                      id="e-mail")  # fmt: skip
     scheduler.add_job(lambda: keep_similar(runtime), "interval", seconds=SIMILAR_S, id="similar")
     scheduler.add_job(lambda: answer(runtime), "interval", seconds=DELIVER_S, id="asked")
     scheduler.add_job(lambda: retire(runtime), "interval", seconds=EXPIRE_S, id="expire",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem
@@ -22,6 +23,12 @@ from app.settings import LOOPBACK
 from app.store import keys
 
 WINDOW_S = 60
+CORS: dict[str, Any] = {
+    "allow_methods": ("GET", "POST"),
+    "allow_headers": ("Authorization", "Content-Type", "If-None-Match"),
+    "expose_headers": ("ETag", "Link", "Retry-After", "RateLimit"),
+}
+"""What pages of `widget_origins` may ask with a key; cookies are never taken from them."""
 UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
 
 
@@ -30,7 +37,10 @@ def install(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(BodyLimit, most=runtime.settings.body_limit_kb * 1024)
     app.add_middleware(RateLimit, runtime=runtime)
     if runtime.settings.is_loopback:
-        app.add_middleware(LocalHost, public=urlsplit(runtime.settings.public_url).hostname or "")
+        public = urlsplit(runtime.settings.public_url).hostname or ""
+        app.add_middleware(LocalHost, public=public, friends=runtime.settings.widget_origins)
+    if runtime.settings.widget_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=runtime.settings.widget_origins, **CORS)
     app.add_middleware(RequestId)
 
 
@@ -100,8 +110,8 @@ class LocalHost:
     A bearer key may be shown under any name; it is checked further in.
     """
 
-    def __init__(self, app: ASGIApp, public: str) -> None:
-        self.app, self.hosts = app, {*LOOPBACK, *filter(None, [public])}
+    def __init__(self, app: ASGIApp, public: str, friends: Sequence[str] = ()) -> None:
+        self.app, self.hosts, self.friends = app, {*LOOPBACK, *filter(None, [public])}, friends
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -112,7 +122,9 @@ class LocalHost:
                 text = f"the host {host!r} is not this machine: use 127.0.0.1, or set public_url"
                 await problem(None, 421, text, instance=scope["path"])(scope, receive, send)
                 return
-            if scope["method"] not in ("GET", "HEAD", "OPTIONS") and _is_foreign(headers):
+            is_friend = has_key and headers.get("origin") in self.friends
+            changes = scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            if changes and not is_friend and _is_foreign(headers):
                 text = "this request was sent by another site's page, so nothing was changed"
                 await problem(None, 403, text, instance=scope["path"])(scope, receive, send)
                 return

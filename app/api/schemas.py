@@ -284,8 +284,37 @@ class ErasureIn(Wire):
     ticket: Text = ""
 
 
+class FilterIn(Wire):
+    """A saved query: an event must match everything given."""
+
+    product: Text = ""
+    component: Text = ""
+    kind: Text = ""
+    state: Text = ""
+    severity: Literal["", "low", "medium", "high"] = ""
+    min_customers: int = Field(0, ge=0, le=1_000_000)
+    text: Text = ""
+
+
+class FormatOptions(Wire):
+    """What some formats need to know: `project`, `issue_type`, `credentials` of jira; `every` of email."""
+
+    project: Annotated[str, StringConstraints(pattern=r"^([A-Z][A-Z0-9_]{0,19})?$")] = ""
+    issue_type: Text = ""
+    credentials: Annotated[str, StringConstraints(pattern=r"^([A-Z][A-Z0-9_]{0,99})?$")] = Field(
+        "", description="name of the variable (or, with _FILE, file) that holds address:token"
+    )
+    every: Literal["", "at_once", "daily", "weekly"] = ""
+
+
+EventType = Annotated[
+    str, StringConstraints(pattern=r"^([a-z]+\.)?(\*|[a-z]+)$", max_length=50, strip_whitespace=True)
+]
+Format = Literal["standard", "cloudevents", "cloudevents-binary", "slack", "teams", "jira", "email"]
+
+
 class SubscriptionIn(Wire):
-    """Where events go. Without a secret one is made; it is shown once, in the answer."""
+    """Where events go and how they are written. Without a secret one is made; it is shown once, in the answer."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -295,38 +324,43 @@ class SubscriptionIn(Wire):
         },
     )  # fmt: skip
     url: Annotated[str, StringConstraints(max_length=2000)]
-    event_types: list[Text] = Field(default_factory=list, max_length=50)
-    filter: FilterIn = Field(default_factory=lambda: FilterIn())  # noqa: PLW0108 - defined below
+    format: Format = "standard"
+    options: FormatOptions = FormatOptions()
+    event_types: list[EventType] = Field(default_factory=list, max_length=50)
+    filter: FilterIn = FilterIn()
     include_text: bool = False
     secret: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
-class FilterIn(Wire):
-    """A saved query: an event must match everything given."""
-
-    product: Text = ""
-    component: Text = ""
-    kind: Text = ""
-    state: Text = ""
-    severity: Literal["", "low", "medium", "high"] = ""
-    min_customers: int = Field(0, ge=0)
-    text: Text = ""
-
-
 class SubscriptionChange(Wire):
+    """What is left out stays; a saved query is replaced as a whole."""
+
     model_config = _example({"active": True, "event_types": ["alert.*", "fix.*"]})
+    url: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    format: Format | None = None
+    options: FormatOptions | None = None
     active: bool | None = None
-    event_types: list[Text] | None = None
+    event_types: list[EventType] | None = Field(None, max_length=50)
     filter: FilterIn | None = None
     include_text: bool | None = None
 
 
+class DryRunIn(Wire):
+    """A subscription that is only thought of."""
+
+    model_config = _example({"event_types": ["alert.*"], "filter": {"product": "Reports"}, "days": 30})
+    event_types: list[EventType] = Field(default_factory=list, max_length=50)
+    filter: FilterIn = FilterIn()
+    days: int = Field(30, ge=1, le=366)
+
+
 class ReplayIn(Wire):
-    """Send again: named events, or everything since a time."""
+    """Send again: named events, or everything from a time on (up to `until`, if given)."""
 
     model_config = _example({"since": "2026-11-20T00:00:00Z"})
     event_ids: list[Text] = Field(default_factory=list, max_length=1000)
     since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 class RunIn(Wire):
@@ -440,7 +474,7 @@ def release(r: Release) -> dict[str, Any]:
 def event(e: Event) -> dict[str, Any]:
     return {
         "id": e.id, "type": e.type, "at": time(e.at), "subject": e.subject, "sequence": e.sequence,
-        "actor": e.actor, "data": dict(e.data),
+        "pattern_id": e.pattern_id, "pattern_sequence": e.pattern_sequence, "actor": e.actor, "data": dict(e.data),
     }  # fmt: skip
 
 
@@ -454,7 +488,8 @@ def source(h: Health) -> dict[str, Any]:
 
 def subscription(s: Subscription) -> dict[str, Any]:
     return {
-        "id": s.id, "url": s.url, "event_types": list(s.event_types), "filter": dict(s.filter),
+        "id": s.id, "url": s.url, "format": s.format, "options": dict(s.options),
+        "event_types": list(s.event_types), "filter": dict(s.filter),
         "include_text": s.include_text, "active": s.active, "disabled_reason": s.disabled_reason,
         "created_at": time(s.created_at),
     }  # fmt: skip

@@ -272,19 +272,27 @@ class AlertRow(SQLModel, table=True):
 
 class EventRow(SQLModel, table=True):
     __tablename__ = "event"
-    __table_args__ = (UniqueConstraint("subject", "sequence"), Index("event_by_time", "at"))
+    __table_args__ = (
+        UniqueConstraint("subject", "sequence"),
+        UniqueConstraint("pattern_id", "pattern_sequence"),
+        Index("event_by_time", "at"),
+    )
     seq: int | None = Field(default=None, primary_key=True)
     id: str = Field(unique=True)
     type: str
     at: datetime
     subject: str
     sequence: int
+    pattern_id: str | None = None
+    pattern_sequence: int | None = None
+    owed: bool = True  # told to subscribers; what is not is for the log
     actor: str = "engine"
     data: dict[str, Any] = _json()
 
 
 class SubscriptionRow(SQLModel, table=True):
     __tablename__ = "subscription"
+    __table_args__ = (Index("subscription_by_product", "product"),)
     id: str = Field(primary_key=True)
     url: str
     secret: str
@@ -293,10 +301,14 @@ class SubscriptionRow(SQLModel, table=True):
     format: str = "standard"
     event_types: list[str] = _json()
     filter: dict[str, Any] = _json()
+    product: str = ""  # of the filter, lower-case: an event is held against few subscriptions, not thousands
+    options: dict[str, Any] = _json()
     include_text: bool = False
     active: bool = True
     disabled_reason: str = ""
     failing_since: datetime | None = None
+    failures: int = 0  # of the endpoint in a row
+    quiet_until: datetime | None = None  # nothing new is sent to a failing endpoint before
     created_at: datetime
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -153,10 +153,14 @@ class PageRoute(APIRoute):
                 response = failed(request, error.status, error.title, str(error))
                 if isinstance(error, TryLater):
                     response.headers["Retry-After"] = str(max(1, round(error.after_s)))
-            response.headers.update(HEADERS)
+            response.headers.update(self.headers(request))
             return response
 
         return guarded
+
+    def headers(self, request: Request) -> Mapping[str, str]:  # noqa: ARG002 - a page of another kind may ask
+        """What every answer of this kind carries."""
+        return HEADERS
 
 
 def _missing(error: RequestValidationError) -> str:

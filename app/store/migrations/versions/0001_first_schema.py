@@ -175,10 +175,14 @@ def upgrade() -> None:
         sa.Column("at", UTCDateTime(), nullable=False),
         sa.Column("subject", sa.String(), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("pattern_id", sa.String(), nullable=True),
+        sa.Column("pattern_sequence", sa.Integer(), nullable=True),
+        sa.Column("owed", sa.Boolean(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
         sa.UniqueConstraint("id"),
+        sa.UniqueConstraint("pattern_id", "pattern_sequence"),
         sa.UniqueConstraint("subject", "sequence"),
     )
     with op.batch_alter_table("event", schema=None) as batch_op:
@@ -360,13 +364,20 @@ def upgrade() -> None:
         sa.Column("format", sa.String(), nullable=False),
         sa.Column("event_types", sa.JSON(), nullable=False),
         sa.Column("filter", sa.JSON(), nullable=False),
+        sa.Column("product", sa.String(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
         sa.Column("include_text", sa.Boolean(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("disabled_reason", sa.String(), nullable=False),
         sa.Column("failing_since", UTCDateTime(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("quiet_until", UTCDateTime(), nullable=True),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
+    with op.batch_alter_table("subscription", schema=None) as batch_op:
+        batch_op.create_index("subscription_by_product", ["product"], unique=False)
+
     op.create_table(
         "suggestion",
         sa.Column("id", sa.String(), nullable=False),
@@ -512,6 +523,9 @@ def downgrade() -> None:
         batch_op.drop_index("suggestion_by_pattern")
 
     op.drop_table("suggestion")
+    with op.batch_alter_table("subscription", schema=None) as batch_op:
+        batch_op.drop_index("subscription_by_product")
+
     op.drop_table("subscription")
     op.drop_table("source")
     with op.batch_alter_table("sighting", schema=None) as batch_op:
