@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from app.api import (
     alerts,
     backtests,
+    briefs,
     events,
     grouping,
     middleware,
@@ -53,6 +54,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     resources = (
         tickets,
         patterns,
+        briefs,
         alerts,
         backtests,
         releases,

@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from app.detectors.budget import chance_weeks
 from app.detectors.sentence import MOST_WEEKS, amount, plural, span
-from app.domain import Event, PatternState, Placement
+from app.domain import Event, PatternState
+from app.reports.reasons import reason
 
 KINDS: Mapping[str, str] = {
     "new": "New",
@@ -64,19 +65,6 @@ EVENTS: Mapping[str, str] = {
     "fix.failed": "Fix did not work",
     "release.recorded": "Fix recorded",
     "suggestion.decided": "Suggestion decided",
-}
-
-
-RULES: Mapping[str, str] = {
-    "signature": "Carries the error signature",
-    "group": "Worded like the others",
-    "founded": "Founding ticket",
-    "alike among themselves": "Founding ticket, found at night",
-    "two halves": "Came with the half that was split off",
-    "the same problem": "Came with a merged pattern",
-    "fits better": "Moved here at night: fits better",
-    "fits": "Joined at night: worded like the others",
-    "person": "Put here by hand",
 }
 
 
@@ -154,13 +142,6 @@ def web_address(url: str) -> str:
 def compact(text: str) -> str:
     """Ticket text without lines that say nothing."""
     return "\n".join(line for line in text.splitlines() if any(c.isalnum() for c in line))
-
-
-def reason(why: Placement | None) -> str:
-    """Why a ticket is in its pattern, in words."""
-    if why is None:
-        return "placed before reasons were kept"
-    return next((text for rule, text in RULES.items() if why.rule.startswith(rule)), why.rule)
 
 
 def event(of: Event) -> str:
