@@ -18,6 +18,7 @@ from app.api import (
     patterns,
     problems,
     releases,
+    reports,
     similar,
     sources,
     subscriptions,
@@ -64,6 +65,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         suggestions,
         grouping,
         similar,
+        reports,
         ops,
     )
     for resource in resources:

@@ -7,7 +7,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from app.runtime import Runtime
-from app.web import brief, edit, evidence, inbox, pattern, signin
+from app.web import brief, edit, evidence, inbox, pattern, reports, signin, similar, trends
 from app.web.render import STATIC
 from app.web.threads import Threads
 from app.web.traffic import Traffic
@@ -30,6 +30,7 @@ def mount(app: FastAPI, runtime: Runtime) -> None:
     app.state.runtime = runtime
     app.state.traffic = Traffic(runtime)
     app.state.threads = Threads()
+    app.state.reports = reports.Made()
     app.mount("/static", _Assets(directory=STATIC), name="static")
-    for part in (inbox, edit, pattern, brief, evidence, signin):
+    for part in (inbox, edit, pattern, brief, evidence, trends, reports, similar, signin):
         app.include_router(part.router)

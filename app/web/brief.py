@@ -13,7 +13,7 @@ from app.reports import html
 from app.reports.brief import document
 from app.store import patterns
 from app.web.guard import Reader, Run
-from app.web.pattern import Threads
+from app.web.threads import Threads
 from app.web.render import PageRoute, page
 
 router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)

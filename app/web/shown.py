@@ -168,7 +168,24 @@ def _word(value: object) -> str:
     return next((text for name, text in STATES.items() if name == value), str(value))
 
 
+def figure(value: float | None, kind: str) -> str:
+    """A number of a report by its kind: count, share, hours or change; "–" where there is none."""
+    if value is None:
+        return "–"
+    match kind:
+        case "share":
+            return (
+                f"{100 * value:.0f} %" if value in (0, 1) or 0.1 <= value < 0.995 else f"{100 * value:.1f} %"
+            )
+        case "hours":
+            return (f"{value:.1f} h" if abs(value) < 48 else f"{value / 24:.1f} d").replace("-", "−")
+        case "change":
+            return f"{round(100 * value):+d} %".replace("+0 ", "0 ").replace("-", "−")
+        case _:
+            return f"{value:,}"
+
+
 FILTERS = {
     "kind": kind, "state": state, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
-    "detail": detail, "compact": compact, "web_address": web_address, "amount": amount, "plural": plural,
+    "detail": detail, "compact": compact, "web_address": web_address, "figure": figure, "amount": amount, "plural": plural,
 }  # fmt: skip
