@@ -137,8 +137,8 @@ def ticket_times(session: Session, pattern_ids: Sequence[str]) -> dict[str, list
 def names(session: Session, pattern_ids: Sequence[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for some in chunks(pattern_ids):
-        for id_, name in session.execute(select(_P.id, _P.name).where(_P.id.in_(some))):
-            found[id_] = name
+        rows = session.execute(select(_P.id, _P.name).where(_P.id.in_(some)))
+        found |= {row.id: row.name for row in rows}
     return found
 
 
