@@ -106,7 +106,14 @@ def _measure(runtime: Runtime, path: str, rounds: int) -> tuple[str, float, floa
         assert answer.status_code == 200, (path, answer.status_code)
         content = answer.content
     packed = len(gzip.compress(content)) / 1000
-    return path, taken[0], float(np.median(taken[1:])), len(content) / 1000, packed, float(np.median(worked[1:]))
+    return (
+        path,
+        taken[0],
+        float(np.median(taken[1:])),
+        len(content) / 1000,
+        packed,
+        float(np.median(worked[1:])),
+    )
 
 
 def _fill(store: Store, count: int, kinds: int) -> str:
@@ -116,7 +123,7 @@ def _fill(store: Store, count: int, kinds: int) -> str:
     home = random.choice(kinds, size=count, p=weight / weight.sum())
     home[random.random(count) > GROUPED] = -1
     home[:kinds] = np.arange(kinds)  # none is empty
-    at = END - YEAR * 1.0 + np.sort(random.random(count)) * YEAR
+    at = [END - YEAR + float(part) * YEAR for part in np.sort(random.random(count))]
     ids = [sortable_id("pat", END - YEAR, str(n)) for n in range(kinds)]
     with store.write() as session:
         sources.register(session, Source("desk", "push"))
