@@ -13,8 +13,8 @@ from app.reports import html
 from app.reports.brief import document
 from app.store import patterns
 from app.web.guard import Reader, Run
-from app.web.threads import Threads
 from app.web.render import PageRoute, page
+from app.web.threads import Threads
 
 router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)
 TAKEN = {"pdf": "PDF", "md": "Markdown", "html": "HTML", "jira": "Text for Jira", "slack": "Text for Slack"}
