@@ -301,6 +301,31 @@ def _show_backtest(runs: list[dict[str, Any]], file: Path | None, total: int) ->
 
 
 @app.command()
+def brief(
+    pattern: Annotated[str, typer.Argument(help="id of the pattern")],
+    form: Annotated[str, typer.Option("--format", help="md, html, pdf, json, slack or jira")] = "md",
+    to: Annotated[Path | None, typer.Option("--out", help="file to write (default: the terminal)")] = None,
+    config: Config = None,
+) -> None:
+    """Write the one-page brief of a pattern; the same state gives the same bytes."""
+    from app.pipeline import brief as briefs
+    from app.store import patterns
+
+    with _runtime(config) as runtime:
+        with runtime.store.read() as session:
+            heir = patterns.heir(session, pattern)
+        found = briefs.brief(runtime, heir)
+        made = json.dumps(found.as_dict(), indent=1, ensure_ascii=False).encode() + b"\n"
+        made = made if form == "json" else briefs.rendered(found, form)
+    if to is not None:
+        to.write_bytes(made)
+    elif form == "pdf":
+        raise Invalid("a PDF needs a file: give one with --out", pointer="--out")
+    else:
+        sys.stdout.buffer.write(made)
+
+
+@app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(help="where to write the files")],
     seed: Annotated[int, typer.Option(help="same seed and end: same bytes")] = 7,

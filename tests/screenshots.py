@@ -93,6 +93,12 @@ def addresses(runtime: Runtime) -> Mapping[str, str]:
         "biggest-pattern": f"/patterns/{biggest.id}", "not-found": "/patterns/pat_nothing",
         "merge": f"/patterns/{strongest.pattern_id}/merge?into={biggest.id}",
     }  # fmt: skip
+    found |= {
+        "brief": f"/patterns/{strongest.pattern_id}/brief", "evidence": f"/patterns/{biggest.id}/evidence",
+        "reports": "/reports", "reports-bad-period": "/reports?since=soon", "similar": "/similar",
+        "trends": "/trends", "trends-patterns": "/trends?kind=pattern",
+        "trends-empty": "/trends?since=2020-01-01&until=2020-01-07",
+    }  # fmt: skip
     found |= {"alert": f"/alerts/{wide.id}"} if wide else {}
     return found | ({"recovered-pattern": f"/patterns/{fixed.id}"} if fixed else {})
 
@@ -127,7 +133,7 @@ def picture_closely(browser: Browser, base: str, found: Mapping[str, str], out: 
     page.screenshot(path=out / "record-fix.png", full_page=True)
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 720, "height": 1000})
-    for name in ("inbox", "pattern"):
+    for name in ("inbox", "pattern", "brief", "reports"):
         page.goto(base + found[name])
         page.screenshot(path=out / f"{name}-print.png", full_page=True)
     page.emulate_media(media="screen")
@@ -146,11 +152,23 @@ def picture_closely(browser: Browser, base: str, found: Mapping[str, str], out: 
             shown.close()
 
 
+def picture_answers(browser: Browser, base: str, out: Path) -> None:
+    """What the page for similar cases says of a known problem and of words nobody used."""
+    page = browser.new_page(viewport={"width": 1360, "height": 850})
+    for name, text in (("known", "PDF shows wrong currency symbol"), ("nothing", "zxqv wpllk mnrrt")):
+        page.goto(f"{base}/similar")
+        page.get_by_label("A ticket's text").fill(text)
+        page.get_by_role("button", name="Look").click()
+        page.wait_for_selector("main h2")
+        page.screenshot(path=out / f"similar-{name}.png", full_page=True)
+    page.close()
+
+
 def other_states(browser: Browser, filled: Runtime, folder: Path, out: Path) -> None:
     """Empty, all clear, in trouble, and behind a key."""
     empty = opened(folder, "empty.sqlite3", END)
     with served(empty) as base:
-        picture(browser, base, {"no-data": "/"}, out)
+        picture(browser, base, {"no-data": "/", "no-reports": "/reports", "no-trends": "/trends"}, out)
     access.make_key(empty, "lead", ["write"])
     with served(empty) as base:
         picture(browser, base, {"sign-in": "/sign-in"}, out)
@@ -216,6 +234,7 @@ def main() -> None:
         with served(runtime) as base:
             picture(browser, base, found, options.out)
             picture_closely(browser, base, found, options.out)
+            picture_answers(browser, base, options.out)
         other_states(browser, runtime, Path(scratch), options.out)
         operators_pages(browser, runtime, Path(scratch), options.out)
         browser.close()

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 BREAKS = (  # module, the line that breaks a contract, how the report names it
     ("ports", "from app import runtime", "app.ports -> app.runtime"),
     ("notify.sign", "from app.store import tickets", "app.notify.sign -> app.store.tickets"),
+    ("reports.brief", "from app.store import tickets", "app.reports.brief -> app.store.tickets"),
     ("helpers", "", "- app.helpers"),
     ("detectors.text", "import httpx", "app.detectors.text -> httpx"),
     ("api.events", "import sqlalchemy", "app.api.events -> sqlalchemy"),

@@ -11,6 +11,7 @@ from app.api import (
     alerts,
     audit,
     backtests,
+    briefs,
     erasures,
     events,
     grouping,
@@ -20,6 +21,7 @@ from app.api import (
     patterns,
     problems,
     releases,
+    reports,
     settings,
     similar,
     sources,
@@ -56,8 +58,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     )  # fmt: skip
     app.state.runtime = runtime
     resources = (
-        tickets, patterns, alerts, backtests, releases, sources, events, subscriptions, suggestions, grouping, similar,
-        users, keys, settings, audit, erasures, ops,
+        tickets, patterns, briefs, alerts, backtests, releases, sources, events, subscriptions, suggestions, grouping,
+        similar, reports, users, keys, settings, audit, erasures, ops,
     )  # fmt: skip
     for resource in resources:
         app.include_router(resource.router)

@@ -7,7 +7,23 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from app.runtime import Runtime
-from app.web import audit, edit, inbox, pattern, settings, signin, sources, users, webhooks, widget
+from app.web import (
+    audit,
+    brief,
+    edit,
+    evidence,
+    inbox,
+    pattern,
+    reports,
+    settings,
+    signin,
+    similar,
+    sources,
+    trends,
+    users,
+    webhooks,
+    widget,
+)  # fmt: skip
 from app.web.render import STATIC
 from app.web.threads import Threads
 from app.web.traffic import Traffic
@@ -30,6 +46,10 @@ def mount(app: FastAPI, runtime: Runtime) -> None:
     app.state.runtime = runtime
     app.state.traffic = Traffic(runtime)
     app.state.threads = Threads()
+    app.state.reports = reports.Made()
     app.mount("/static", _Assets(directory=STATIC), name="static")
-    for part in (inbox, edit, pattern, sources, webhooks, settings, users, audit, signin, widget):
+    for part in (
+        inbox, edit, pattern, brief, evidence, trends, reports, similar, sources, webhooks, settings, users, audit,
+        signin, widget,
+    ):  # fmt: skip
         app.include_router(part.router)

@@ -63,6 +63,9 @@ NOTICES = {
 }
 NAVIGATION = (
     ("/", "Inbox", ("/patterns", "/alerts")),
+    ("/trends", "Trends", ()),
+    ("/reports", "Reports", ()),
+    ("/similar", "Similar", ()),
     ("/sources", "Sources", ()),
     ("/webhooks", "Webhooks", ()),
     ("/settings", "Settings", ("/users", "/keys", "/audit")),

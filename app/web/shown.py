@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from app.detectors.budget import chance_weeks
 from app.detectors.sentence import MOST_WEEKS, amount, plural, span
-from app.domain import Event, PatternState, Placement
+from app.domain import Event, PatternState
+from app.reports.reasons import reason
 from app.store.audit import Act
 
 KINDS: Mapping[str, str] = {
@@ -65,19 +66,6 @@ EVENTS: Mapping[str, str] = {
     "fix.failed": "Fix did not work",
     "release.recorded": "Fix recorded",
     "suggestion.decided": "Suggestion decided",
-}
-
-
-RULES: Mapping[str, str] = {
-    "signature": "Carries the error signature",
-    "group": "Worded like the others",
-    "founded": "Founding ticket",
-    "alike among themselves": "Founding ticket, found at night",
-    "two halves": "Came with the half that was split off",
-    "the same problem": "Came with a merged pattern",
-    "fits better": "Moved here at night: fits better",
-    "fits": "Joined at night: worded like the others",
-    "person": "Put here by hand",
 }
 
 
@@ -157,13 +145,6 @@ def compact(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if any(c.isalnum() for c in line))
 
 
-def reason(why: Placement | None) -> str:
-    """Why a ticket is in its pattern, in words."""
-    if why is None:
-        return "placed before reasons were kept"
-    return next((text for rule, text in RULES.items() if why.rule.startswith(rule)), why.rule)
-
-
 def event(of: Event) -> str:
     return EVENTS.get(of.type, of.type.replace(".", " "))
 
@@ -233,8 +214,25 @@ def _plain(value: object) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def figure(value: float | None, kind: str) -> str:
+    """A number of a report by its kind: count, share, hours or change; "–" where there is none."""
+    if value is None:
+        return "–"
+    match kind:
+        case "share":
+            return (
+                f"{100 * value:.0f} %" if value in (0, 1) or 0.1 <= value < 0.995 else f"{100 * value:.1f} %"
+            )
+        case "hours":
+            return (f"{value:.1f} h" if abs(value) < 48 else f"{value / 24:.1f} d").replace("-", "−")
+        case "change":
+            return f"{round(100 * value):+d} %".replace("+0 ", "0 ").replace("-", "−")
+        case _:
+            return f"{value:,}"
+
+
 FILTERS = {
     "deed": deed, "target": target, "particulars": particulars,
     "kind": kind, "state": state, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
-    "detail": detail, "compact": compact, "web_address": web_address, "amount": amount, "plural": plural,
+    "detail": detail, "compact": compact, "web_address": web_address, "figure": figure, "amount": amount, "plural": plural,
 }  # fmt: skip
