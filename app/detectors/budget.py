@@ -14,6 +14,8 @@ from app.domain import Finding, Series, Tier
 
 HOLD_H = 72.0
 HOLD_SLACK = 1.0  # an open alert lives on a weaker signal than one that is to be raised
+HORIZON_ALERTS = 12.0  # problems come in bunches: over fewer the budget is refused one day, wasted the next
+RISE = 0.15  # of the bar, in strength, for every alert beyond the budget
 SEVERITIES = ("low", "medium", "high")
 
 
@@ -37,24 +39,24 @@ def spend(
     """Which of the findings of one tick are alerts; strongest first, then by customers hit.
 
     `opened` alerts were opened in the `weeks` before it (see `horizon_weeks`). The bar is the threshold of
-    what is left of the budget, so it rises as alerts are used up and falls as they age: the last one is
-    kept for something stronger than the first. High severity always passes.
+    the budget, and RISE more for every alert beyond what the time allowed: it gives way to what is strong
+    and comes down again as alerts age. High severity always passes.
     """
     ranked = sorted(findings, key=lambda f: (-f.strength, -f.customers, f.topic.id, f.rule))
     base = threshold(active_topics, per_week)
-    left = per_week * weeks - opened
+    beyond = opened - per_week * weeks
     tiers = []
     for finding in ranked:
-        fits = left >= 1.0 and finding.strength >= threshold(active_topics, left / weeks)
+        fits = finding.strength >= base + RISE * max(0.0, beyond + 1.0)
         tier = Tier.ALERT if fits or severity(finding, base) == "high" else Tier.WATCH
-        left -= tier is Tier.ALERT
+        beyond += tier is Tier.ALERT
         tiers.append((finding, tier))
     return tiers
 
 
 def horizon_weeks(per_week: float) -> float:
-    """How long a time the budget is spent over: a week, or what it takes to hold four alerts."""
-    return max(1.0, 4.0 / per_week)
+    """How long a time the budget is spent over: a week, or what it takes to hold HORIZON_ALERTS."""
+    return max(1.0, HORIZON_ALERTS / per_week)
 
 
 def confidence(strength: float, *, active_topics: int, weeks: float, as_strong: int) -> float:

@@ -22,19 +22,27 @@ def _finding(key: str = "a", strength: float = 2.6, customers: int = 7, kind: st
 
 
 def test_the_strongest_findings_spend_the_budget_and_the_rest_is_watched() -> None:
-    findings = [_finding(str(i), strength) for i, strength in enumerate([2.0, 2.9, 2.5, 2.7])]
+    findings = [_finding(str(i), strength) for i, strength in enumerate([1.75, 2.9, 1.9, 2.7])]
     spent = spend(findings, opened=0, weeks=1.0, per_week=2, active_topics=100)
     assert [(f.strength, tier) for f, tier in spent] == [
-        (2.9, Tier.ALERT), (2.7, Tier.ALERT), (2.5, Tier.WATCH), (2.0, Tier.WATCH),
+        (2.9, Tier.ALERT), (2.7, Tier.ALERT), (1.9, Tier.ALERT), (1.75, Tier.WATCH),
     ]  # fmt: skip
 
 
-def test_the_bar_rises_as_the_week_is_spent_so_the_last_alert_is_kept_for_something_strong() -> None:
+def test_the_bar_rises_with_every_alert_beyond_the_budget() -> None:
     finding = _finding(strength=1.6)
-    assert spend([finding], opened=0, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
-    assert spend([finding], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.WATCH
+    assert spend([finding], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+    assert spend([finding], opened=7, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.WATCH
+    assert spend([finding], opened=7, weeks=2.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
     strong = _finding(strength=2.1)
-    assert spend([strong], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+    assert spend([strong], opened=7, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+
+
+def test_findings_no_stronger_than_chance_cannot_exceed_the_budget_for_long() -> None:
+    """Every tick brings one that stands right at the threshold: once the budget is spent, all wait."""
+    findings = [_finding(str(i), strength=threshold(100, 5)) for i in range(40)]
+    tiers = [tier for _, tier in spend(findings, opened=0, weeks=1.0, per_week=5, active_topics=100)]
+    assert tiers.count(Tier.ALERT) == 5
 
 
 def test_high_severity_passes_a_spent_budget() -> None:
