@@ -13,6 +13,7 @@ from app.detectors.scan import count, threshold
 from app.domain import Finding, Series, Tier
 
 HOLD_H = 72.0
+CALM = ((HOLD_H, 2.0, 0.0), (168.0, 1.0, 1.0))  # hours; what is calm: standard deviations and customers above
 HOLD_SLACK = 1.0  # an open alert lives on a weaker signal than one that is to be raised
 HORIZON_ALERTS = 12.0  # problems come in bunches: over fewer the budget is refused one day, wasted the next
 RISE = 0.15  # of the bar, in strength, for every alert beyond the budget
@@ -111,7 +112,12 @@ def step(
 
 
 def is_calm(series: Series, desk: Desk, at: float) -> bool:
-    """Whether the last 72 hours are within two standard deviations of normal, on a feed that speaks."""
-    seen = count(Ledger.build([series], desk), np.array([0]), desk, at, np.array([HOLD_H]))
-    spread = float(np.sqrt(seen.variance[0, 0]))
-    return bool(seen.observed[0, 0] <= seen.mean[0, 0] + 2.0 * spread) and desk.silent_since(at) is None
+    """Whether the level is back to normal, on a feed that speaks.
+
+    The last 72 hours lie within two standard deviations, and the last week within one and a stray customer:
+    three quiet days of a problem that goes on are no end of it.
+    """
+    hours, deviations, strays = (np.array(column) for column in zip(*CALM, strict=True))
+    seen = count(Ledger.build([series], desk), np.array([0]), desk, at, hours)
+    limit = seen.mean[0] + deviations * np.sqrt(seen.variance[0]) + strays
+    return bool((seen.observed[0] <= limit).all()) and desk.silent_since(at) is None

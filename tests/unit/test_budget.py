@@ -108,6 +108,19 @@ def test_calm_needs_normal_counts_and_a_feed_that_speaks() -> None:
     assert not is_calm(series("e", usual), desk(silent, now), now)
 
 
+def test_three_quiet_days_do_not_end_a_problem_whose_week_is_still_up() -> None:
+    normal = working_times(np.random.default_rng(7), days=90, per_day=50)
+    before = working_times(np.random.default_rng(8), days=63, per_day=4)
+    risen = working_times(np.random.default_rng(9), days=14, per_day=8, start=moment(63))
+    now = at(77, 8)  # Monday morning, after a weekend
+    whole = desk_series([t for t in normal if t <= now], before, risen)
+    assert not is_calm(series("e", [*before, *risen]), desk(whole, now), now)
+    later = at(91, 8)
+    after = working_times(np.random.default_rng(10), days=14, per_day=4, start=moment(77))
+    whole = desk_series([t for t in normal if t <= later], before, risen, after)
+    assert is_calm(series("e", [*before, *risen, *after]), desk(whole, later), later)
+
+
 def test_a_spike_reads_as_one_plain_sentence() -> None:
     assert sentence(_finding(), "UTC") == (
         "9 tickets from 7 customers since 13:00 (UTC); 0.8 expected in that time with today's traffic; "
