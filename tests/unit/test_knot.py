@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -200,9 +201,9 @@ def test_a_knot_is_stronger_when_it_is_rarer_and_the_desk_watches_more_topics() 
     knot = scan(background(400) + burst(3, at=LATER))[0]
     rarer = replace(knot, score=knot.score + 0.2)
     assert rarer.false_per_1000 < knot.false_per_1000
-    week = {"tickets_per_week": 300.0, "earlier": 0, "weeks": 25.0}
-    assert strength(rarer, topics=1000, **week) > strength(knot, topics=1000, **week)
-    assert strength(knot, topics=1000, **week) == pytest.approx(strength(knot, topics=100, **week) + 1)
+    among = partial(strength, earlier=0, weeks=25.0, tickets_per_week=300.0)
+    assert among(rarer, topics=1000) > among(knot, topics=1000)
+    assert among(knot, topics=1000) == pytest.approx(among(knot, topics=100) + 1)
 
 
 def test_a_knot_is_weaker_the_more_customers_said_so_before() -> None:
