@@ -16,6 +16,7 @@ HOLD_H = 72.0
 CALM = ((HOLD_H, 2.0, 0.0), (168.0, 1.0, 1.0))  # hours; what is calm: standard deviations and customers above
 HOLD_SLACK = 1.0  # an open alert lives on a weaker signal than one that is to be raised
 HORIZON_ALERTS = 12.0  # problems come in bunches: over fewer the budget is refused one day, wasted the next
+FEW = 4.0  # customers beyond the expectation: fewer are never of high severity, however unlikely
 RISE = 0.15  # of the bar, in strength, for every alert beyond the budget
 SEVERITIES = ("low", "medium", "high")
 
@@ -29,7 +30,7 @@ def severity(finding: Finding, bar: float) -> str:
     """low, medium or high; `bar` is `threshold(active topics, alerts per week)`. Below it all is low."""
     if finding.strength < bar:
         return "low"
-    if finding.strength >= bar + 3.0 or excess(finding) >= 20.0:
+    if excess(finding) >= 20.0 or (finding.strength >= bar + 3.0 and excess(finding) >= FEW):
         return "high"
     return "medium" if finding.strength >= bar + 1.0 or excess(finding) >= 8.0 else "low"
 

@@ -56,6 +56,11 @@ def test_many_customers_alone_do_not_make_a_weak_finding_severe() -> None:
     assert severity(_finding(strength=1.4, customers=60), threshold(100, 5)) == "high"
 
 
+def test_three_customers_are_never_of_high_severity() -> None:
+    assert severity(_finding(strength=9.0, customers=3), threshold(100, 5)) == "medium"
+    assert severity(_finding(strength=9.0, customers=5), threshold(100, 5)) == "high"
+
+
 def test_equal_strength_is_ranked_by_customers_whatever_the_order() -> None:
     few, many = _finding("a", customers=3), _finding("b", customers=9)
     for order in ([few, many], [many, few]):
