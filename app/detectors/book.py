@@ -44,7 +44,7 @@ class Book:
             rows.append(row)
         elif not self._holds(rows, row):
             insort(rows, row)
-        self._series.pop(topic_id, None)
+            self._series.pop(topic_id, None)
 
     @staticmethod
     def _holds(rows: list[Row], row: Row) -> bool:
@@ -67,9 +67,7 @@ class Book:
 
     def series(self, topic_id: str, *, since: float = -np.inf, until: float = np.inf) -> Series:
         """The topic's sightings in (since, until]."""
-        whole = self._series.get(topic_id)
-        if whole is None:
-            whole = self._series[topic_id] = _series(self._topics[topic_id], self._rows.get(topic_id, []))
+        whole = self._whole(topic_id)
         low, high = np.searchsorted(whole.at, [since, until], side="right").tolist()
         if (low, high) == (0, len(whole.at)):
             return whole
@@ -77,6 +75,17 @@ class Book:
             whole.topic, whole.at[low:high], whole.customer[low:high], whole.live[low:high],
             whole.ticket_ids[low:high],
         )  # fmt: skip
+
+    def _whole(self, topic_id: str) -> Series:
+        """All of the topic's sightings; rows that came at the end are added to what was laid out before."""
+        rows = self._rows.get(topic_id, [])
+        whole = self._series.get(topic_id)
+        if whole is None:
+            whole = _series(self._topics[topic_id], rows)
+        elif len(whole.at) < len(rows):
+            whole = _joined(whole, _series(whole.topic, rows[len(whole.at) :]))
+        self._series[topic_id] = whole
+        return whole
 
     def active(self, since: float, kinds: Collection[TopicKind] = tuple(TopicKind)) -> int:
         """How many topics of these kinds were seen since then."""
@@ -91,4 +100,14 @@ def _series(topic: Topic, rows: list[Row]) -> Series:
         customer=np.array([row[2] for row in rows], np.int64),
         live=np.array([row[3] for row in rows], np.bool_),
         ticket_ids=tuple(row[1] for row in rows),
+    )
+
+
+def _joined(before: Series, after: Series) -> Series:
+    return Series(
+        before.topic,
+        np.concatenate([before.at, after.at]),
+        np.concatenate([before.customer, after.customer]),
+        np.concatenate([before.live, after.live]),
+        before.ticket_ids + after.ticket_ids,
     )

@@ -13,7 +13,11 @@ from app.detectors.scan import count, threshold
 from app.domain import Finding, Series, Tier
 
 HOLD_H = 72.0
+CALM = ((HOLD_H, 2.0, 0.0), (168.0, 1.0, 1.0))  # hours; what is calm: standard deviations and customers above
 HOLD_SLACK = 1.0  # an open alert lives on a weaker signal than one that is to be raised
+HORIZON_ALERTS = 12.0  # problems come in bunches: over fewer the budget is refused one day, wasted the next
+FEW = 4.0  # customers beyond the expectation: fewer are never of high severity, however unlikely
+RISE = 0.15  # of the bar, in strength, for every alert beyond the budget
 SEVERITIES = ("low", "medium", "high")
 
 
@@ -26,7 +30,7 @@ def severity(finding: Finding, bar: float) -> str:
     """low, medium or high; `bar` is `threshold(active topics, alerts per week)`. Below it all is low."""
     if finding.strength < bar:
         return "low"
-    if finding.strength >= bar + 3.0 or excess(finding) >= 20.0:
+    if excess(finding) >= 20.0 or (finding.strength >= bar + 3.0 and excess(finding) >= FEW):
         return "high"
     return "medium" if finding.strength >= bar + 1.0 or excess(finding) >= 8.0 else "low"
 
@@ -37,24 +41,24 @@ def spend(
     """Which of the findings of one tick are alerts; strongest first, then by customers hit.
 
     `opened` alerts were opened in the `weeks` before it (see `horizon_weeks`). The bar is the threshold of
-    what is left of the budget, so it rises as alerts are used up and falls as they age: the last one is
-    kept for something stronger than the first. High severity always passes.
+    the budget, and RISE more for every alert beyond what the time allowed: it gives way to what is strong
+    and comes down again as alerts age. High severity always passes.
     """
     ranked = sorted(findings, key=lambda f: (-f.strength, -f.customers, f.topic.id, f.rule))
     base = threshold(active_topics, per_week)
-    left = per_week * weeks - opened
+    beyond = opened - per_week * weeks
     tiers = []
     for finding in ranked:
-        fits = left >= 1.0 and finding.strength >= threshold(active_topics, left / weeks)
+        fits = finding.strength >= base + RISE * max(0.0, beyond + 1.0)
         tier = Tier.ALERT if fits or severity(finding, base) == "high" else Tier.WATCH
-        left -= tier is Tier.ALERT
+        beyond += tier is Tier.ALERT
         tiers.append((finding, tier))
     return tiers
 
 
 def horizon_weeks(per_week: float) -> float:
-    """How long a time the budget is spent over: a week, or what it takes to hold four alerts."""
-    return max(1.0, 4.0 / per_week)
+    """How long a time the budget is spent over: a week, or what it takes to hold HORIZON_ALERTS."""
+    return max(1.0, HORIZON_ALERTS / per_week)
 
 
 def confidence(strength: float, *, active_topics: int, weeks: float, as_strong: int) -> float:
@@ -109,7 +113,12 @@ def step(
 
 
 def is_calm(series: Series, desk: Desk, at: float) -> bool:
-    """Whether the last 72 hours are within two standard deviations of normal, on a feed that speaks."""
-    seen = count(Ledger.build([series], desk), np.array([0]), desk, at, np.array([HOLD_H]))
-    spread = float(np.sqrt(seen.variance[0, 0]))
-    return bool(seen.observed[0, 0] <= seen.mean[0, 0] + 2.0 * spread) and desk.silent_since(at) is None
+    """Whether the level is back to normal, on a feed that speaks.
+
+    The last 72 hours lie within two standard deviations, and the last week within one and a stray customer:
+    three quiet days of a problem that goes on are no end of it.
+    """
+    hours, deviations, strays = (np.array(column) for column in zip(*CALM, strict=True))
+    seen = count(Ledger.build([series], desk), np.array([0]), desk, at, hours)
+    limit = seen.mean[0] + deviations * np.sqrt(seen.variance[0]) + strays
+    return bool((seen.observed[0] <= limit).all()) and desk.silent_since(at) is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.domain import Alert, Finding, Topic, TopicKind
+from app.domain import Alert, Finding, Tier, Topic, TopicKind
 
 SAME_EVENT = 0.5  # share of tickets two findings have in common when they are one event
 BROAD = (TopicKind.SEGMENT, TopicKind.DESK)
@@ -25,6 +26,11 @@ class Group:
     is_quiet: bool = False
     members: list[Topic] = field(default_factory=list)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether it stands on the watchlist only."""
+        return self.alert is not None and self.alert.tier is Tier.WATCH
+
     def told(self) -> Finding:
         """The finding that speaks, its members among the notes."""
         assert self.finding is not None
@@ -32,18 +38,24 @@ class Group:
 
 
 def groups(
-    findings: Sequence[Finding], standing: Sequence[tuple[Alert, Collection[str]]], quiet: Sequence[Finding]
+    findings: Sequence[Finding],
+    standing: Sequence[tuple[Alert, Collection[str]]],
+    quiet: Sequence[Finding],
+    *,
+    bar: float = math.inf,
 ) -> list[Group]:
     """Every event of a tick: alerts that stand (with all tickets of their topic), what is quiet, what is new.
 
     The most telling topic of an event speaks: a pattern before a signature before a segment. What joins an
-    event that people do not want to hear of is quiet with it.
+    event that people do not want to hear of is quiet with it. What only waits on the watchlist does not
+    silence a finding as strong as an alert (`bar`).
     """
     found = [Group(alert.topic, set(ids), alert=alert) for alert, ids in standing]
     found += [Group(f.topic, set(f.ticket_ids), finding=f, is_quiet=True) for f in quiet]
     for finding in sorted(findings, key=lambda f: (PREFERRED[f.topic.kind], -f.strength, f.topic.id)):
         own = set(finding.ticket_ids)
-        home = None if finding.kind in DESK_NOTICES else _home(finding, own, found)
+        heard = [g for g in found if finding.strength < bar or not g.is_watched]
+        home = None if finding.kind in DESK_NOTICES else _home(finding, own, heard)
         if home is None:
             found.append(Group(finding.topic, own, finding=finding))
         else:

@@ -1,4 +1,4 @@
-"""The scan: over six windows, how improbable is the number of distinct customers, given today's traffic?
+"""The scan: over eight windows, how improbable is the number of distinct customers, given today's traffic?
 
 Kulldorff's scan with expectations from the margins (share of volume), negative binomial tails whose
 variance holds everything we do not know, and one calibrated scale. A pure function of the sightings up
@@ -85,30 +85,42 @@ def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> C
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The scored windows of n topics at one instant.
-
-    `score` (n, windows), -inf where a window does not count; `best` (n,) index of the strongest window and
-    `strength` (n,) its calibrated strength.
-    """
+    """The scored windows of n topics at one instant: `score` (n, windows), -inf where a window does not
+    count, and the `penalty` (n, windows) already taken off."""
 
     counts: Counts
     score: Floats
-    best: Ints
-    strength: Floats
+    penalty: Floats
 
 
 def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     """Score every window of the topics `rows` of `ledger` at `at`."""
     seen = count(ledger, rows, desk, at, np.array(WINDOWS_H, float))
     birth = ledger.born[rows, None] > seen.starts  # the ticket that made the topic known is no evidence
-    penalty = np.array(list(calibration.WINDOW_PENALTY.values()))
+    weekly = seen.mean[:, -1] / (WINDOWS_H[-1] / 168.0)
+    penalty = penalties(weekly)
     usable = (seen.observed >= MIN_CUSTOMERS) & known_long_enough(desk, at) & lasting(ledger, rows, at, birth)
     p = mid_p(np.maximum(seen.steady - birth, 0.0)[usable], seen.mean[usable], seen.variance[usable])
     score = np.full(usable.shape, -np.inf)
     score[usable] = -np.log10(np.maximum(p, 1e-300))
-    score -= penalty
-    best = score.argmax(1)
-    return Look(seen, score, best, calibrated(score[np.arange(len(rows)), best]))
+    return Look(seen, score - penalty, penalty)
+
+
+def penalties(weekly: Floats) -> Floats:
+    """(n, windows) what to take off -log10 p of topics that bring `weekly` (n,) customers a week.
+
+    Only a ticket can raise, so a busy topic looks more often; it costs most in the shortest windows.
+    """
+    base, per_tenfold = (
+        np.array(list(t.values())) for t in (calibration.WINDOW_PENALTY, calibration.BUSY_PENALTY)
+    )
+    tenfolds = np.log10(np.clip(weekly, *calibration.BUSY_RANGE) / calibration.BUSY_USUAL)
+    return np.asarray(base + tenfolds[:, None] * per_tenfold)
+
+
+def together(score: Floats) -> Floats:
+    """(n,) the evidence of (n, windows) scores: their likelihoods add up, so windows that agree count more."""
+    return np.asarray(np.logaddexp.reduce(score * np.log(10.0), axis=1) / np.log(10.0))
 
 
 def lasting(ledger: Ledger, rows: Ints, at: float, birth: Flags) -> Flags:
@@ -129,7 +141,7 @@ def known_long_enough(desk: Desk, at: float) -> Flags:
 
 
 def calibrated(score: Floats) -> Floats:
-    """-log10 of false episodes per topic-week for the best window's score; linear beyond the table."""
+    """-log10 of false episodes per topic-week for a score; linear beyond the table."""
     x, y = (np.array(axis) for axis in zip(*calibration.SCALE, strict=True))
     inside = np.interp(score, x, y)
     below = y[0] + (score - x[0]) * (y[1] - y[0]) / (x[1] - x[0])
@@ -183,7 +195,7 @@ def _finding(
             break
     else:
         return None
-    score = _without_the_loudest(series, rows, seen, i, k, desk=desk)
+    score = float(together(seen.score[i : i + 1])[0]) - _of_the_loudest(series, rows, seen, i, k, desk=desk)
     release = _release(releases, WINDOWS_H[k], start, at)
     return Finding(
         topic=series.topic,
@@ -202,19 +214,19 @@ def _finding(
     )
 
 
-def _without_the_loudest(series: Series, rows: Ints, seen: Look, i: int, k: int, *, desk: Desk) -> float:
-    """The window's score, its loudest customer counted for one day only: no one alone raises an alert."""
+def _of_the_loudest(series: Series, rows: Ints, seen: Look, i: int, k: int, *, desk: Desk) -> float:
+    """What the window's score loses when its loudest customer counts for one day only: no one alone raises
+    an alert."""
     days = desk.clock.slots(series.at[rows]) // 24
     pairs = np.unique(np.stack([series.customer[rows], days]), axis=1)
     loudest = int(np.unique(pairs[0], return_counts=True)[1].max())
-    score = float(seen.score[i, k])
     if loudest == 1:
-        return score
+        return 0.0
     counts = seen.counts
     fewer = np.maximum(counts.steady[i, k : k + 1] - (loudest - 1), 0.0)
     p = mid_p(fewer, counts.mean[i, k : k + 1], counts.variance[i, k : k + 1])
-    penalty = list(calibration.WINDOW_PENALTY.values())[k]
-    return min(score, float(-np.log10(max(float(p[0]), 1e-300))) - penalty)
+    left = float(-np.log10(max(float(p[0]), 1e-300)) - seen.penalty[i, k])
+    return max(0.0, float(seen.score[i, k]) - left)
 
 
 def noted(

@@ -99,7 +99,7 @@ def detect(runtime: Runtime, at: datetime | None = None) -> list[str]:
         tick, notices = prepared
         findings = _findings(held, tick, marks, closed, digest_note.get("knots", ()))
         with runtime.store.write() as session:
-            findings = _of_release_product(session, findings)
+            findings = _of_release(session, findings)
             opened = _act(runtime, session, held, tick, [*findings, *notices], standing, closed)
             fixes.judge(session, held, tick.desk, at)
             lifecycle.settle(session, at)
@@ -160,10 +160,9 @@ def _findings(
     returning = {a.topic.id for a in closed if a.resolved_at is not None}
     found = scan(touched, tick.desk, moment, releases=marks, returning=returning)
     found += slowburn.slow_burn(touched, tick.desk, moment)
+    narrow = [s for s in touched if s.topic.kind not in BROAD]
     for release in (m for m in marks if m.kind is Change.RELEASE):
-        narrow = [s for s in touched if s.topic.kind not in BROAD]
-        after = [release_rule.after_release(s, tick.desk, release, moment) for s in narrow]
-        found += [f for f in after if f is not None]
+        found += release_rule.after_release(narrow, tick.desk, release, moment)
     found += [f for k in knots if (f := _from_knot(held, tick, k)) is not None]
     floods = [guards.one_customer(s, tick.desk, moment) for s in touched if s.topic.kind is TopicKind.PATTERN]
     best: dict[str, Finding] = {}
@@ -191,10 +190,10 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
     earlier = len(set(series.customer[series.at < first].tolist()))
     weeks = tick.desk.age_days(tick.at.timestamp()) / 7.0
     desk = held.book.series(topics.topic_id(TopicKind.DESK, "desk"), since=tick.at.timestamp() - 28 * 86400)
-    strength = min(
-        knot.strength(found, tickets_per_week=len(desk.at) / min(max(weeks, 1.0), 4.0), topics=tick.active),
-        knot.surprise(found.customers, history=max(found.history, earlier), weeks=min(weeks, 25.0)),
-    )
+    strength = knot.strength(
+        found, earlier=earlier, weeks=min(weeks, 25.0),
+        tickets_per_week=len(desk.at) / min(max(weeks, 1.0), 4.0), topics=tick.active,
+    )  # fmt: skip
     return Finding(
         topic=series.topic,
         rule="cluster",
@@ -212,21 +211,31 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
     )  # fmt: skip
 
 
-def _of_release_product(session: Session, findings: Sequence[Finding]) -> list[Finding]:
-    """Without the release where most of the window's tickets are about another product."""
+def _of_release(session: Session, findings: Sequence[Finding]) -> list[Finding]:
+    """Without the release where the window's tickets are about another product or older versions."""
     kept = []
     for finding in findings:
         release = finding.release
-        if release is None or not release.product or _is_about(session, finding, release.product):
+        if release is None:
             kept.append(finding)
+            continue
+        shown = [t.attributes for t in tickets.by_ids(session, finding.ticket_ids).values()]
+        if _is_about(release, shown):
+            on_version = sum(a.get("version") == release.version for a in shown)
+            notes = {**finding.notes, "on_version": on_version} if release.version and on_version else {}
+            kept.append(replace(finding, notes=notes or finding.notes))
         elif finding.rule != "after_release":
             kept.append(replace(finding, release=None, kind="rising"))
     return kept
 
 
-def _is_about(session: Session, finding: Finding, product: str) -> bool:
-    found = tickets.by_ids(session, finding.ticket_ids).values()
-    return 2 * sum(t.attributes.get("product") == product for t in found) >= len(found)
+def _is_about(release: Release, shown: Sequence[Mapping[str, str]]) -> bool:
+    """Whether tickets with these attributes can come of `release`: half are of its product, if it has one,
+    and not all that name a version name another than its own."""
+    if release.product and 2 * sum(a.get("product") == release.product for a in shown) < len(shown):
+        return False
+    versions = {a["version"] for a in shown if a.get("version")}
+    return not release.version or not versions or release.version in versions
 
 
 def _act(
@@ -253,7 +262,9 @@ def _act(
         (a, held.book.series(a.topic.id, until=tick.at.timestamp()).ticket_ids) for a in standing
         if a.kind not in NOTICES and a.topic.id not in {f.topic.id for f in promoted}
     ]  # fmt: skip
-    groups = members.groups([*promoted, *loud], ongoing, [f for f in raised if f.topic.id in quiet])
+    groups = members.groups(
+        [*promoted, *loud], ongoing, [f for f in raised if f.topic.id in quiet], bar=tick.bar
+    )
     _join(session, groups)
     watched = {_slot(a.topic, a.kind): a for a in standing if a.tier is Tier.WATCH}
     opened = []
@@ -275,7 +286,7 @@ def _tiers(
 ) -> list[tuple[Finding, Tier]]:
     """Which findings are alerts: by the budget, but for notices and for a verified fix that did not hold."""
     per_week = chosen.alerts_per_week(session, runtime.settings)
-    weeks = horizon_weeks(per_week)
+    weeks = min(horizon_weeks(per_week), tick.desk.age_days(tick.at.timestamp()) / 7.0)
     used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT, besides=NOTICES)
     rules = [f for f in findings if f.kind not in NOTICES]
     tiers = spend(rules, opened=used, weeks=weeks, per_week=per_week, active_topics=tick.active)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.detectors import releases as release_rule
 from app.detectors.baseline import Desk, Ledger, Span
 from app.detectors.calendar import BusinessClock
 from app.detectors.guards import mass_event
-from app.detectors.scan import WINDOWS_H, calibrated, look
+from app.detectors.scan import WINDOWS_H, calibrated, look, together
 from app.detectors.slowburn import candidates, evidence
 from app.domain import Series, Topic, TopicKind
 
@@ -99,27 +101,34 @@ def onsets(
 class Replay:
     """Strengths [S, hours scored] by the production engine, and what it cost in CPU seconds.
 
-    Asked for details, `windows` [S, hours, windows] and `burn` [S, hours] hold the scores before the scale.
+    `told` are the strengths of an engine that was told of releases, which `seconds` leaves out. Asked for
+    details, `windows` [S, hours, windows], `burn` and `release` [S, hours] hold the scores before the scale.
     """
 
     strength: NDArray[np.float32]
+    told: NDArray[np.float32]
     windows: NDArray[np.float32]
     burn: NDArray[np.float32]
+    release: NDArray[np.float32]
     voids: list[Span] = field(default_factory=list)
     seconds: float = 0.0
 
 
-def replay(view: Any, *, detailed: bool = False) -> Replay:
-    """Tick by tick over the scored hours: touched topics only, plus those that are strong already."""
+def replay(view: Any, *, releases: Sequence[int] = (), detailed: bool = False) -> Replay:
+    """Tick by tick over the scored hours: touched topics only, plus those that are strong already.
+
+    `releases` are hours at which the engine is told of one.
+    """
     topics, whole = all_series(view.tickets, view.requesters)
     count, hours = view.tickets.shape
     scored = hours - view.eval_from
     end = MONDAY + 3600.0 * hours
     desk = Desk.build(whole, CLOCK, end)
     ledger = Ledger.build(topics, desk)
-    width = len(WINDOWS_H) + 1
-    told = np.full((count, scored if detailed else 0, width), NEVER, np.float32)
-    result = Replay(np.full((count, scored), NEVER, np.float32), told[..., :-1], told[..., -1])
+    width = len(WINDOWS_H) + 2
+    kept = np.full((count, scored if detailed else 0, width), NEVER, np.float32)
+    strength, told = (np.full((count, scored), NEVER, np.float32) for _ in range(2))
+    result = Replay(strength, told, kept[..., :-2], kept[..., -2], kept[..., -1])
     last = np.full((count, width), NEVER)
     for i in range(scored):
         at = MONDAY + 3600.0 * (view.eval_from + i + 1)
@@ -132,13 +141,28 @@ def replay(view: Any, *, detailed: bool = False) -> Replay:
             ledger = Ledger.build(topics, desk)
         rows = np.flatnonzero(fresh | (last.max(1) > KEPT_OPEN))
         found = scores(ledger, rows, desk, at)
+        result.seconds += time.process_time() - began
+        found = np.column_stack([found, after(ledger, rows, desk, at, releases)])
         now = np.where(fresh[rows, None], found, np.minimum(found, last[rows]))
         last[rows] = now
-        result.strength[rows, i] = calibrated(now.max(1))
-        result.seconds += time.process_time() - began
+        best = np.maximum(together(now[:, :-2]), now[:, -2])
+        strength[rows, i] = calibrated(best)
+        told[rows, i] = calibrated(np.maximum(best, now[:, -1]))
         if detailed:
-            told[rows, i] = now
+            kept[rows, i] = now
     return result
+
+
+def after(
+    ledger: Ledger, rows: NDArray[np.int64], desk: Desk, at: float, releases: Sequence[int]
+) -> NDArray[np.float64]:
+    """(n,) the best score since any of the `releases`."""
+    best = np.full(len(rows), NEVER)
+    for hour in releases:
+        since = MONDAY + 3600.0 * hour
+        if len(rows) and 0.0 < at - since <= release_rule.RELEASE_DAYS * 86400.0:
+            best = np.maximum(best, release_rule.evidence(ledger, rows, desk, since, at)[1])
+    return best
 
 
 def scores(ledger: Ledger, rows: NDArray[np.int64], desk: Desk, at: float) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """The backtest over a real tracker, scored against bursts of duplicates that people linked.
 
-A burst is detected when an alert cites two of its reports. Budgets are stated as alerts per 1,000
-tickets; the engine spends them as alerts per week of the stream's own traffic.
+A burst is detected when an alert cites two of its reports, a signature spike when an alert or a watch
+cites three of its tickets within a day of the fifth. Budgets are stated as alerts per 1,000 tickets: the
+weekly budget follows the traffic of the last four weeks, as someone who reads so many of 1,000 would set it.
 """
 
 from __future__ import annotations
@@ -9,26 +10,41 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import hashlib
 import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from app.backtest import Raised, backtest, scratch
-from app.detectors.embed import CachingEmbedder, load_embedder
+import numpy as np
+
+from app.backtest import Clock, Raised, backtest, scratch
+from app.detectors.embed import load_embedder
+from app.domain import Matrix
 from app.ingest import columns, files
 from app.ingest.files import Rejected
 from app.pipeline import importing
+from app.ports import Embedder
+from app.runtime import Runtime
 from app.settings import MODELS, load
+from app.store import events, tickets
 
 HELP = "bursts of linked duplicates found by the backtest, at stated alert budgets"
+LEAST_PER_WEEK = 5.0  # tickets a week the budget allows for at the least
+LATELY = timedelta(days=28)
+DAY = timedelta(days=1)
 KNOWN_LATER = ("status", "resolution", "resolved_at", "duplicate_of", "tags")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", type=Path, required=True)
     parser.add_argument("--groups", type=Path, required=True, help="the bursts, one CSV row per group")
+    parser.add_argument("--spikes", type=Path, help="signature spikes, default beside the groups")
+    parser.add_argument("--vectors", type=Path, help="keep embeddings in this file (.npz) from run to run")
     parser.add_argument("--k", type=int, default=3, choices=(3, 5), help="reports that make a burst")
     parser.add_argument("--per-1000", type=float, nargs="+", default=[3.0, 6.0], help="alert budgets")
     parser.add_argument("--tick-minutes", type=int, default=60)
@@ -43,25 +59,93 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     reading = columns.Reading(source="stream", now=datetime.now(UTC))
     rows = [importing.read(row, blind, reading) for row in files.open_rows(options.stream)]
     raws = [r for r in rows if not isinstance(r, Rejected)][: options.limit]
-    weeks = (max(r.created_at for r in raws) - min(r.created_at for r in raws)) / timedelta(days=7)
-    embedder = CachingEmbedder(load_embedder(MODELS / "all-minilm-l6-v2", workers=2), capacity=100_000)
+    embedder = KeptVectors(load_embedder(MODELS / "all-minilm-l6-v2", workers=2), options.vectors)
     found = []
     for per_1000 in options.per_1000:
-        per_week = per_1000 * len(raws) / 1000 / weeks
-        settings = load(alerts_per_week=per_week, clusters_per_1000=per_1000)
+        settings = load(alerts_per_week=per_1000 * LEAST_PER_WEEK / 1000, clusters_per_1000=per_1000)
         with scratch(settings, embedder) as (runtime, clock):
-            raised = backtest(runtime, clock, raws, tick=timedelta(minutes=options.tick_minutes),
-                              progress=_say)  # fmt: skip
-        found.append(_score(options, raised, per_1000, len(raws)))
+            reader = Reader(runtime, clock, sorted(r.created_at for r in raws), per_1000)
+            tick = timedelta(minutes=options.tick_minutes)
+            raised = backtest(runtime, clock, raws, tick=tick, progress=reader)
+            spikes = _spikes(options, runtime)
+        embedder.keep()
+        found.append(_score(options, raised, per_1000, len(raws)) | spikes)
         if options.out:
             options.out.write_text("".join(r.as_line() + "\n" for r in raised), encoding="utf-8")
     _table(found)
     return {"budgets": found}
 
 
-def _say(done: int, total: int) -> None:
-    if done and done % 2000 < 3:
-        print(f"  replayed {done:,} of {total:,}", flush=True)
+@dataclass
+class Reader:
+    """Someone who reads so many alerts of 1,000 tickets: sets the weekly budget by the traffic lately."""
+
+    runtime: Runtime
+    clock: Clock
+    filed: Sequence[datetime]
+    per_1000: float
+
+    def __call__(self, done: int, total: int) -> None:
+        at = self.clock.at
+        lately = bisect_right(self.filed, at) - bisect_right(self.filed, at - LATELY)
+        per_week = max(LEAST_PER_WEEK, lately / (LATELY / timedelta(days=7)))
+        budget = {"alerts_per_week": self.per_1000 * per_week / 1000}
+        self.runtime.settings = self.runtime.settings.model_copy(update=budget)
+        if done and done % 2000 < 3:
+            print(f"  replayed {done:,} of {total:,}", flush=True)
+
+
+class KeptVectors:
+    """An embedder that remembers all it was asked, in a file when there is one: the second run is quicker."""
+
+    def __init__(self, inner: Embedder, path: Path | None) -> None:
+        self.inner, self.path = inner, path
+        self.model_id, self.dim = inner.model_id, inner.dim
+        self.rows: dict[str, Matrix] = {}
+        if path is not None and path.exists():
+            with np.load(path) as kept:
+                self.rows = dict(zip(kept["keys"].tolist(), kept["rows"], strict=True))
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        keys = [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+        new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self.rows}
+        if new:
+            self.rows |= zip(new, self.inner.embed(list(new.values())), strict=True)
+        return np.array([self.rows[key] for key in keys], np.float32).reshape(len(texts), self.dim)
+
+    def keep(self) -> None:
+        if self.path is not None:
+            np.savez(self.path, keys=np.array(list(self.rows)), rows=np.array(list(self.rows.values())))
+
+
+def _spikes(options: argparse.Namespace, runtime: Runtime) -> dict[str, float]:
+    """The share of signature spikes that were watched or alerted, and alerted, in time."""
+    path = options.spikes or Path(str(options.groups).replace(".groups.", ".signature_spikes."))
+    if not path.exists() or path == options.groups:
+        return {}
+    with path.open(encoding="utf-8") as file:
+        spikes = list(csv.DictReader(file))
+    with runtime.store.read() as session:
+        told = [
+            e for e in events.after(session, 0, limit=10**9) if e.type in ("alert.opened", "alert.watching")
+        ]
+        names = {
+            t: n.external_id for e in told for t, n in tickets.by_ids(session, e.data["ticket_ids"]).items()
+        }
+    found = alerted = 0
+    for spike in spikes:
+        mine, start, end = set(spike["ids"].split()), _time(spike["start"]), _time(spike["fifth_at"]) + DAY
+        hits = [
+            e.type for e in told
+            if start <= e.at <= end and len(mine.intersection(names.get(t) for t in e.data["ticket_ids"])) >= 3
+        ]  # fmt: skip
+        found += bool(hits)
+        alerted += "alert.opened" in hits
+    count = max(1, len(spikes))
+    return {
+        "signature_spikes": round(found / count, 3),
+        "signature_spikes_alerted": round(alerted / count, 3),
+    }
 
 
 def _score(options: argparse.Namespace, raised: list[Raised], per_1000: float, total: int) -> dict[str, Any]:
@@ -102,7 +186,10 @@ def _time(text: str) -> datetime:
 
 
 def _table(found: list[dict[str, Any]]) -> None:
-    print("budget/1,000  alerts/1,000  bursts  detected  within 7 d  few requesters  median delay h")
+    print(
+        "budget/1,000  alerts/1,000  bursts  detected  within 7 d  few requesters  median delay h  spikes found"
+    )
     for f in found:
         print(f"{f['per_1000']:12.1f}  {f['alerts_per_1000']:12.2f}  {f['bursts']:6}  {f['detected']:8}  "
-              f"{f['detected_7d']:10}  {f['small_requester_alerts']:14}  {f['median_delay_h']}")  # fmt: skip
+              f"{f['detected_7d']:10}  {f['small_requester_alerts']:14}  {f['median_delay_h']!s:>14}  "
+              f"{f.get('signature_spikes', '-')}")  # fmt: skip

@@ -22,19 +22,27 @@ def _finding(key: str = "a", strength: float = 2.6, customers: int = 7, kind: st
 
 
 def test_the_strongest_findings_spend_the_budget_and_the_rest_is_watched() -> None:
-    findings = [_finding(str(i), strength) for i, strength in enumerate([2.0, 2.9, 2.5, 2.7])]
+    findings = [_finding(str(i), strength) for i, strength in enumerate([1.75, 2.9, 1.9, 2.7])]
     spent = spend(findings, opened=0, weeks=1.0, per_week=2, active_topics=100)
     assert [(f.strength, tier) for f, tier in spent] == [
-        (2.9, Tier.ALERT), (2.7, Tier.ALERT), (2.5, Tier.WATCH), (2.0, Tier.WATCH),
+        (2.9, Tier.ALERT), (2.7, Tier.ALERT), (1.9, Tier.ALERT), (1.75, Tier.WATCH),
     ]  # fmt: skip
 
 
-def test_the_bar_rises_as_the_week_is_spent_so_the_last_alert_is_kept_for_something_strong() -> None:
+def test_the_bar_rises_with_every_alert_beyond_the_budget() -> None:
     finding = _finding(strength=1.6)
-    assert spend([finding], opened=0, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
-    assert spend([finding], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.WATCH
+    assert spend([finding], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+    assert spend([finding], opened=7, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.WATCH
+    assert spend([finding], opened=7, weeks=2.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
     strong = _finding(strength=2.1)
-    assert spend([strong], opened=4, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+    assert spend([strong], opened=7, weeks=1.0, per_week=5, active_topics=100)[0][1] is Tier.ALERT
+
+
+def test_findings_no_stronger_than_chance_cannot_exceed_the_budget_for_long() -> None:
+    """Every tick brings one that stands right at the threshold: once the budget is spent, all wait."""
+    findings = [_finding(str(i), strength=threshold(100, 5)) for i in range(40)]
+    tiers = [tier for _, tier in spend(findings, opened=0, weeks=1.0, per_week=5, active_topics=100)]
+    assert tiers.count(Tier.ALERT) == 5
 
 
 def test_high_severity_passes_a_spent_budget() -> None:
@@ -46,6 +54,11 @@ def test_high_severity_passes_a_spent_budget() -> None:
 def test_many_customers_alone_do_not_make_a_weak_finding_severe() -> None:
     assert severity(_finding(strength=0.5, customers=60), threshold(100, 5)) == "low"
     assert severity(_finding(strength=1.4, customers=60), threshold(100, 5)) == "high"
+
+
+def test_three_customers_are_never_of_high_severity() -> None:
+    assert severity(_finding(strength=9.0, customers=3), threshold(100, 5)) == "medium"
+    assert severity(_finding(strength=9.0, customers=5), threshold(100, 5)) == "high"
 
 
 def test_equal_strength_is_ranked_by_customers_whatever_the_order() -> None:
@@ -98,6 +111,19 @@ def test_calm_needs_normal_counts_and_a_feed_that_speaks() -> None:
     assert not is_calm(series("e", burst), desk(whole, now), now)
     silent = desk_series([t for t in normal if t <= at(57, 9)], [t for t in usual if t < at(57, 9)])
     assert not is_calm(series("e", usual), desk(silent, now), now)
+
+
+def test_three_quiet_days_do_not_end_a_problem_whose_week_is_still_up() -> None:
+    normal = working_times(np.random.default_rng(7), days=90, per_day=50)
+    before = working_times(np.random.default_rng(8), days=63, per_day=4)
+    risen = working_times(np.random.default_rng(9), days=14, per_day=8, start=moment(63))
+    now = at(77, 8)  # Monday morning, after a weekend
+    whole = desk_series([t for t in normal if t <= now], before, risen)
+    assert not is_calm(series("e", [*before, *risen]), desk(whole, now), now)
+    later = at(91, 8)
+    after = working_times(np.random.default_rng(10), days=14, per_day=4, start=moment(77))
+    whole = desk_series([t for t in normal if t <= later], before, risen, after)
+    assert is_calm(series("e", [*before, *risen, *after]), desk(whole, later), later)
 
 
 def test_a_spike_reads_as_one_plain_sentence() -> None:

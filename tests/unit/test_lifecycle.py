@@ -114,6 +114,15 @@ def test_what_comes_later_joins_the_alert_that_stands() -> None:
     assert [t.key for t in one.members] == ["code"]
 
 
+def test_a_watch_does_not_silence_what_is_worth_an_alert() -> None:
+    watched = (alert(tier=Tier.WATCH), tuple(f"t{i}" for i in range(9)))
+    strong = finding(topic("code", TopicKind.SIGNATURE), range(9))
+    assert len(groups([strong], [watched], [], bar=strong.strength)) == 2
+    assert len(groups([strong], [watched], [], bar=strong.strength + 0.1)) == 1
+    alerted = (alert(), watched[1])
+    assert len(groups([strong], [alerted], [], bar=strong.strength)) == 1
+
+
 def test_what_joins_a_dismissed_event_is_as_quiet_as_it() -> None:
     quiet = finding(topic("a"), range(9))
     (one,) = groups([finding(topic("code", TopicKind.SIGNATURE), range(9))], [], [quiet])

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.detectors.releases import Outcome, Verdict, fix_verdict, rate_ratio
+from app.detectors.releases import RELEASE_DAYS, Outcome, Verdict, after_release, fix_verdict, rate_ratio
+from app.detectors.scan import threshold
 from app.detectors.sentence import verdict_sentence
-from app.domain import Change, Release
+from app.domain import Change, Finding, Release
 from tests.unit._desk import at, desk, desk_series, moment, series, working_times
 
 NORMAL = working_times(np.random.default_rng(7), days=140, per_day=50)
@@ -82,3 +83,31 @@ def test_the_interval_of_a_rate_ratio_covers_the_truth() -> None:
         _, low, high = rate_ratio(before, after, exposure=0.5)
         inside += low <= 0.5 <= high
     assert inside >= 0.96 * 400
+
+
+RELEASE = Release("rel_42", moment(91, 9), Change.RELEASE, "4.2", version="4.2")
+
+
+def _since_release(*days: float, until: float) -> list[Finding]:
+    """A problem seen so many days after the release, as the release rule sees it `until` days after."""
+    rng = np.random.default_rng(5)
+    mine = [*working_times(rng, days=80, per_day=0.05), *(at(91 + d, 10) for d in days)]
+    now = at(91 + until, 11)
+    context = desk(desk_series([t for t in NORMAL if t <= now], mine), now)
+    return after_release([series("e", mine)], context, RELEASE, now)
+
+
+def test_what_a_release_brought_is_held_against_the_time_before_it() -> None:
+    (found,) = _since_release(0.5, 1.2, 2.4, 3.1, 4.3, until=4.3)
+    assert (found.kind, found.release, found.customers) == ("after_release", RELEASE, 5)
+    assert found.expected < 1.0 < found.notes["ratio"]
+    assert found.strength > threshold(100, 5)
+
+
+def test_a_release_is_not_held_responsible_for_what_comes_after_its_time() -> None:
+    assert _since_release(0.5, 1.2, 2.4, until=RELEASE_DAYS - 0.1)
+    assert not _since_release(0.5, 1.2, 2.4, until=RELEASE_DAYS + 0.1)
+
+
+def test_two_customers_after_a_release_are_no_finding() -> None:
+    assert not _since_release(0.5, 1.2, until=3.0)
