@@ -402,6 +402,8 @@ class Event:
     sequence: int  # counts the events of one subject from 1
     actor: str
     data: Mapping[str, Any]
+    pattern_id: str | None = None  # the pattern it touches, if any, whatever its subject is
+    pattern_sequence: int | None = None  # counts the events that touch one pattern from 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,6 +415,7 @@ class Subscription:
     format: str = "standard"
     event_types: tuple[str, ...] = ()  # empty: all
     filter: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # of its format: a Jira project, a rhythm
     include_text: bool = False
     active: bool = True
     disabled_reason: str = ""

@@ -14,11 +14,13 @@ import httpx
 
 from app.detectors.embed import CachingEmbedder, load_embedder
 from app.domain import Source
+from app.errors import ForeshockError, Invalid
 from app.notify.address import Resolve, resolve
+from app.notify.mail import MailServer
 from app.notify.webhook import Sender
 from app.ports import Embedder, Now
-from app.settings import Settings
-from app.store import sources
+from app.settings import CHOOSABLE, SMTP_PASSWORD, Settings, secret
+from app.store import choices, sources
 from app.store.core import Store
 
 
@@ -39,6 +41,25 @@ class Runtime:
     memory: Any = None  # pipeline.memory.Memory, once read
     cases: Any = None  # pipeline.cases.Casebook, once read
     process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
+    _chosen: dict[str, Any] = field(default_factory=dict)
+    _given: Settings | None = None  # what `settings` was before anything was chosen
+
+    def refresh(self) -> Settings:
+        """The settings as they stand: those given, overlaid by what was chosen in any process since."""
+        try:
+            with self.store.read() as session:
+                chosen = {n: c.value for n, c in choices.every(session).items() if n in CHOOSABLE}
+        except ForeshockError:
+            return self.settings  # a store that does not answer is told of by whoever needs it
+        if chosen != self._chosen:
+            self._given = self._given or self.settings
+            self.settings, self._chosen = self._given.overlaid(chosen), chosen
+        return self.settings
+
+    @property
+    def given(self) -> Settings:
+        """The settings without what was chosen while running."""
+        return self._given or self.settings
 
     def clock(self) -> datetime:
         """The machine's own time, for leases: never moved by a replay."""
@@ -56,6 +77,14 @@ class Runtime:
     def sender(self) -> Sender:
         return Sender(allow=self.settings.webhook_allow, transport=self.transport, look_up=self.look_up)
 
+    @cached_property
+    def mail_server(self) -> MailServer:
+        s = self.settings
+        if not (s.smtp_host and s.smtp_sender):
+            raise Invalid("set smtp_host and smtp_sender to send e-mail digests")
+        password = secret(SMTP_PASSWORD) if s.smtp_user else ""
+        return MailServer(s.smtp_host, s.smtp_port, s.smtp_sender, s.smtp_user, password, s.smtp_security)
+
     def close(self) -> None:
         self.store.close()
 
@@ -70,4 +99,5 @@ def build(settings: Settings, *, now: Now = utc_now, migrate: bool = True) -> Ru
         with store.write() as session:
             for s in settings.sources:
                 sources.register(session, Source(s.name, s.kind, s.options))
+    runtime.refresh()
     return runtime

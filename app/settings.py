@@ -7,13 +7,15 @@ A secret is never a line of the file: it comes from its variable, or from a file
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import Invalid
@@ -21,6 +23,12 @@ from app.errors import Invalid
 PROJECT = Path(__file__).resolve().parent.parent
 MODELS = next((p for p in (PROJECT / "models", Path(__file__).parent / "models") if p.is_dir()), PROJECT)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+OIDC_VARIABLE = "OIDC_CLIENT_SECRET"
+"""Variable (or, with _FILE, file) that holds the secret the identity provider knows this installation by."""
+CHOOSABLE = ("alerts_per_week", "granularity", "similar_floor", "keep_account_names", "retention_days")
+"""Settings that may change while running; the others are read once, at the start."""
+
+SMTP_PASSWORD = "SMTP_PASSWORD"  # noqa: S105 - the name of the variable (or, with _FILE, file), not its value
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """A list in the file, or words separated by commas in a variable."""
@@ -73,14 +81,44 @@ class Settings(BaseSettings):
         le=60_000,
         description="milliseconds after which similar answers with what it has, by words",
     )
+    retention_days: int | None = Field(
+        None,
+        ge=190,
+        description="days after which a ticket's text, names and vector are erased (none: never)",
+    )
+    oidc_issuer: str = Field(
+        "", description="identity provider people may sign in with (none: passwords only)"
+    )
+    oidc_client_id: str = Field("", description="what the identity provider calls this installation")
+    oidc_role: Literal["", "viewer", "lead"] = Field(
+        "", description="role of people the identity provider knows and no admin added (none: refused)"
+    )
     webhook_allow: Words = Field((), description="internal hosts webhooks may reach, as host or host:port")
+    widget_origins: Words = Field(
+        (), description="origins that may show the widget and ask for similar cases from a page"
+    )
+    smtp_host: str = Field("", description="mail server that takes e-mail digests")
+    smtp_port: int = Field(587, ge=1, le=65535, description="its port")
+    smtp_security: Literal["tls", "starttls", "none"] = Field(
+        "starttls", description="encryption on the way to it"
+    )
+    smtp_user: str = Field("", description="user name there; the password is `SMTP_PASSWORD`")
+    smtp_sender: str = Field("", description="address digests come from")
     requests_per_minute: int = Field(600, ge=1, description="requests a minute one key or address may make")
     sources: tuple[SourceSettings, ...] = Field((), description="connected ticketing tools")
 
-    @field_validator("segments", "ticket_prefixes", "webhook_allow", mode="before")
+    @field_validator("segments", "ticket_prefixes", "webhook_allow", "widget_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(w.strip() for w in value.split(",") if w.strip()) if isinstance(value, str) else value
+
+    @field_validator("widget_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", origin):
+                raise ValueError(f'{origin!r} is not an origin (for example "https://desk.example.com")')
+        return value
 
     @field_validator("time_zone")
     @classmethod
@@ -99,6 +137,24 @@ class Settings(BaseSettings):
         if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ValueError("must begin with sqlite:/// or postgresql://")
         return value.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    _fixed: frozenset[str] = PrivateAttr(frozenset())  # named by a variable or on the command line
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether a variable or an option of the command line decides this setting."""
+        return name in self._fixed
+
+    def overlaid(self, chosen: Mapping[str, Any]) -> Settings:
+        """These settings with `chosen` instead of the file's; what is fixed stays. Raises Invalid."""
+        free = {name: value for name, value in chosen.items() if name not in self._fixed}
+        try:
+            made = Settings(**(self.model_dump() | free))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            raise Invalid(f"{name}: {first['msg'].removeprefix('Value error, ')}", pointer=name) from None
+        made._fixed = self._fixed
+        return made
 
     @property
     def zone(self) -> ZoneInfo:
@@ -154,9 +210,11 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     environment = {k[len("FORESHOCK_") :].lower() for k in os.environ if k.startswith("FORESHOCK_")}
     values = {k: v for k, v in values.items() if k not in environment} | overrides
     try:
-        return Settings(**values)
+        made = Settings(**values)
     except ValidationError as error:
         raise Invalid(_explain(error, file, environment)) from None
+    made._fixed = frozenset(environment | set(overrides))
+    return made
 
 
 def _read(file: Path) -> dict[str, Any]:

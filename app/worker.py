@@ -6,26 +6,30 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from apscheduler.events import EVENT_SCHEDULER_SHUTDOWN
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from app.backtest import jobs
 from app.errors import ForeshockError
 from app.pipeline import cases, learning
-from app.pipeline.deliver import deliver
+from app.pipeline.deliver import Outbox, mail_digests
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
-from app.pipeline.pull import pull
+from app.pipeline.erase import expire
+from app.pipeline.pull import asked, begun, pull
 from app.runtime import Runtime
 
 log = logging.getLogger(__name__)
 MOST_BATCHES = 200  # of one drain, so that no step starves the others
-DELIVER_S = 2
 BACKTEST_S = 5
+DELIVER_S = 1
+DIGEST_S = 60
+EXPIRE_S = 3600
 SIMILAR_S = 300
 
 
 def schedule(runtime: Runtime) -> BackgroundScheduler:
-    """A running scheduler of digest-and-detect and of delivery; shut it down to stop."""
+    """A running scheduler of digest-and-detect, delivery, retention and reading the sources; shut it down to stop."""
     scheduler = BackgroundScheduler(
         timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": 3600}
     )
@@ -35,9 +39,15 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
                       next_run_time=now(scheduler.timezone))  # fmt: skip
     scheduler.add_job(lambda: drain("backtest", lambda: jobs.work(runtime)), "interval", seconds=BACKTEST_S,
                       id="backtest")  # fmt: skip
-    scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
-                      id="deliver")  # fmt: skip
+    outbox = Outbox(runtime)
+    scheduler.add_job(lambda: drain("deliver", outbox.turn), "interval", seconds=DELIVER_S, id="deliver")
+    scheduler.add_listener(lambda _: outbox.close(), EVENT_SCHEDULER_SHUTDOWN)
+    scheduler.add_job(lambda: drain("e-mail", lambda: mail_digests(runtime)), "interval", seconds=DIGEST_S,
+                      id="e-mail")  # fmt: skip
     scheduler.add_job(lambda: keep_similar(runtime), "interval", seconds=SIMILAR_S, id="similar")
+    scheduler.add_job(lambda: answer(runtime), "interval", seconds=DELIVER_S, id="asked")
+    scheduler.add_job(lambda: retire(runtime), "interval", seconds=EXPIRE_S, id="expire",
+                      next_run_time=now(scheduler.timezone))  # fmt: skip
     for source in runtime.settings.sources:
         scheduler.add_job(_reader(runtime, source.name), "interval", seconds=source.every_s,
                           id=f"pull {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip
@@ -51,6 +61,7 @@ def _reader(runtime: Runtime, name: str) -> Callable[[], None]:
 
 def work(runtime: Runtime) -> None:
     """Digest what has come in, then look for what is unusual."""
+    runtime.refresh()
     drain("digest", lambda: digest(runtime) > 0)
     drain("detect", lambda: bool(detect(runtime)) and False)
 
@@ -59,6 +70,19 @@ def keep_similar(runtime: Runtime) -> None:
     """Keep the similar-case index whole and its ranker fitted to what people tied together."""
     drain("index", lambda: cases.maintain(runtime))
     drain("learn", lambda: learning.learn(runtime) is not None)
+
+
+def answer(runtime: Runtime) -> None:
+    """Read the sources somebody asked for on the page."""
+    for name in asked(runtime):
+        begun(runtime, name)
+        _reader(runtime, name)()
+
+
+def retire(runtime: Runtime) -> None:
+    """Erase what has outlived its retention."""
+    runtime.refresh()
+    drain("expire", lambda: expire(runtime))
 
 
 def drain(name: str, step: Callable[[], bool]) -> None:

@@ -9,21 +9,26 @@ from fastapi import FastAPI
 
 from app.api import (
     alerts,
+    audit,
     backtests,
     briefs,
+    erasures,
     events,
     grouping,
+    keys,
     middleware,
     ops,
     patterns,
     problems,
     releases,
     reports,
+    settings,
     similar,
     sources,
     subscriptions,
     suggestions,
     tickets,
+    users,
 )
 from app.api.webhooks import describe
 from app.runtime import Runtime
@@ -53,21 +58,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     )  # fmt: skip
     app.state.runtime = runtime
     resources = (
-        tickets,
-        patterns,
-        briefs,
-        alerts,
-        backtests,
-        releases,
-        sources,
-        events,
-        subscriptions,
-        suggestions,
-        grouping,
-        similar,
-        reports,
-        ops,
-    )
+        tickets, patterns, briefs, alerts, backtests, releases, sources, events, subscriptions, suggestions, grouping, similar,
+        reports,         users, keys, settings, audit, erasures, ops,
+    )  # fmt: skip
     for resource in resources:
         app.include_router(resource.router)
     problems.install(app)

@@ -5,28 +5,42 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem
+from app.errors import ForeshockError
+from app.pipeline import access
 from app.runtime import Runtime
 from app.settings import LOOPBACK
+from app.store import keys
 
 WINDOW_S = 60
+CORS: dict[str, Any] = {
+    "allow_methods": ("GET", "POST"),
+    "allow_headers": ("Authorization", "Content-Type", "If-None-Match"),
+    "expose_headers": ("ETag", "Link", "Retry-After", "RateLimit"),
+}
+"""What pages of `widget_origins` may ask with a key; cookies are never taken from them."""
 UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
 
 
 def install(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(JsonOnly)
     app.add_middleware(BodyLimit, most=runtime.settings.body_limit_kb * 1024)
-    app.add_middleware(RateLimit, most=runtime.settings.requests_per_minute)
+    app.add_middleware(RateLimit, runtime=runtime)
     if runtime.settings.is_loopback:
-        app.add_middleware(LocalHost, public=urlsplit(runtime.settings.public_url).hostname or "")
+        public = urlsplit(runtime.settings.public_url).hostname or ""
+        app.add_middleware(LocalHost, public=public, friends=runtime.settings.widget_origins)
+    if runtime.settings.widget_origins:
+        app.add_middleware(CORSMiddleware, allow_origins=runtime.settings.widget_origins, **CORS)
     app.add_middleware(RequestId)
 
 
@@ -96,8 +110,8 @@ class LocalHost:
     A bearer key may be shown under any name; it is checked further in.
     """
 
-    def __init__(self, app: ASGIApp, public: str) -> None:
-        self.app, self.hosts = app, {*LOOPBACK, *filter(None, [public])}
+    def __init__(self, app: ASGIApp, public: str, friends: Sequence[str] = ()) -> None:
+        self.app, self.hosts, self.friends = app, {*LOOPBACK, *filter(None, [public])}, friends
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -108,7 +122,9 @@ class LocalHost:
                 text = f"the host {host!r} is not this machine: use 127.0.0.1, or set public_url"
                 await problem(None, 421, text, instance=scope["path"])(scope, receive, send)
                 return
-            if scope["method"] not in ("GET", "HEAD", "OPTIONS") and _is_foreign(headers):
+            is_friend = has_key and headers.get("origin") in self.friends
+            changes = scope["method"] not in ("GET", "HEAD", "OPTIONS")
+            if changes and not is_friend and _is_foreign(headers):
                 text = "this request was sent by another site's page, so nothing was changed"
                 await problem(None, 403, text, instance=scope["path"])(scope, receive, send)
                 return
@@ -143,12 +159,16 @@ class JsonOnly:
 
 
 class RateLimit:
-    """At most `most` requests a minute for each key or address, told by the RateLimit headers (draft -11)."""
+    """At most so many requests a minute for each key or address, told by the RateLimit headers (draft -11).
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
+    Only a key that exists has a count of its own: whoever makes keys up is counted by their address.
+    """
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app, self.runtime, self.most = app, runtime, runtime.settings.requests_per_minute
         self._lock = threading.Lock()
         self._counts: MutableMapping[str, int] = {}
+        self._keys: MutableMapping[str, str] = {}  # ids of keys seen in this window, by the secret's hash
         self._window = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +176,7 @@ class RateLimit:
             await self.app(scope, receive, send)
             return
         now = time.time()
-        used, left_s = self._use(self._who(scope), now)
+        used, left_s = self._use(await self._who(scope), now)
         told = {
             "RateLimit-Policy": f'"default";q={self.most};w={WINDOW_S}',
             "RateLimit": f'"default";r={max(0, self.most - used)};t={left_s}',
@@ -174,14 +194,32 @@ class RateLimit:
 
         await self.app(scope, receive, answer)
 
-    def _who(self, scope: Scope) -> str:
+    async def _who(self, scope: Scope) -> str:
+        scheme, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
+        if secret and scheme.lower() == "bearer":
+            key = await run_in_threadpool(self._key_id, secret.strip())
+            if key is not None:
+                return key
         client: Any = scope.get("client") or ("",)
-        return Headers(scope=scope).get("authorization") or str(client[0])
+        return f"address {client[0]}"
+
+    def _key_id(self, secret: str) -> str | None:
+        """The id of the key that has this secret; None when there is none, or when the store does not say."""
+        hashed = keys.digest(secret)
+        if hashed not in self._keys:
+            try:
+                found = access.key_of(self.runtime, secret)
+            except ForeshockError:
+                return None
+            if found is None:
+                return None
+            self._keys[hashed] = found.id
+        return self._keys[hashed]
 
     def _use(self, who: str, now: float) -> tuple[int, int]:
         with self._lock:
             window = int(now // WINDOW_S)
             if window != self._window:
-                self._window, self._counts = window, {}
+                self._window, self._counts, self._keys = window, {}, {}
             self._counts[who] = self._counts.get(who, 0) + 1
             return self._counts[who], int((window + 1) * WINDOW_S - now) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -22,9 +23,14 @@ from app.domain import (
     Suggestion,
     Ticket,
 )
+from app.settings import CHOOSABLE, Settings
+from app.store.audit import Act
 from app.store.backtests import Backtest
+from app.store.choices import Choice
+from app.store.keys import Key
 from app.store.patterns import Edit
 from app.store.sources import Health
+from app.store.users import User
 from app.store.webhooks import Attempt
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
@@ -237,21 +243,45 @@ class FeedbackIn(Wire):
     verdict: Literal["right", "wrong", "helped"]
 
 
-class SubscriptionIn(Wire):
-    """Where events go. Without a secret one is made; it is shown once, in the answer."""
+class UserIn(Wire):
+    """Somebody who may sign in to the pages; the answer holds a temporary password, this once."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "example": {"url": "https://hooks.example.com/foreshock", "event_types": ["alert.*"],
-                        "filter": {"product": "Reports", "min_customers": 3}}
-        },
-    )  # fmt: skip
-    url: Annotated[str, StringConstraints(max_length=2000)]
-    event_types: list[Text] = Field(default_factory=list, max_length=50)
-    filter: FilterIn = Field(default_factory=lambda: FilterIn())  # noqa: PLW0108 - defined below
-    include_text: bool = False
-    secret: Annotated[str, StringConstraints(max_length=200)] = ""
+    model_config = _example({"name": "mara@example.com", "role": "lead"})
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    role: Literal["viewer", "lead", "admin"] = "viewer"
+
+
+class UserChange(Wire):
+    model_config = _example({"role": "admin"})
+    role: Literal["viewer", "lead", "admin"] | None = None
+    disabled: bool | None = None
+
+
+class KeyIn(Wire):
+    """An API key; the answer holds its secret, this once."""
+
+    model_config = _example({"name": "helpdesk sidebar", "scopes": ["read"]})
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    scopes: list[Literal["read", "write", "admin"]] = Field(["read"], min_length=1)
+
+
+class SettingsChange(Wire):
+    """What may change while running; what is not named stays."""
+
+    model_config = _example({"alerts_per_week": 3, "granularity": "finer"})
+    alerts_per_week: float = 5.0
+    granularity: Literal["finer", "balanced", "broader"] = "balanced"
+    similar_floor: float | None = None
+    keep_account_names: bool = True
+    retention_days: int | None = None
+
+
+class ErasureIn(Wire):
+    """Whose tickets, or which ticket, to erase."""
+
+    model_config = _example({"requester": "r-7701"})
+    requester: Annotated[str, StringConstraints(strip_whitespace=True, max_length=320)] = ""
+    ticket: Text = ""
 
 
 class FilterIn(Wire):
@@ -262,24 +292,75 @@ class FilterIn(Wire):
     kind: Text = ""
     state: Text = ""
     severity: Literal["", "low", "medium", "high"] = ""
-    min_customers: int = Field(0, ge=0)
+    min_customers: int = Field(0, ge=0, le=1_000_000)
     text: Text = ""
 
 
+class FormatOptions(Wire):
+    """What some formats need to know: `project`, `issue_type`, `credentials` of jira; `every` of email."""
+
+    project: Annotated[str, StringConstraints(pattern=r"^([A-Z][A-Z0-9_]{0,19})?$")] = ""
+    issue_type: Text = ""
+    credentials: Annotated[str, StringConstraints(pattern=r"^([A-Z][A-Z0-9_]{0,99})?$")] = Field(
+        "", description="name of the variable (or, with _FILE, file) that holds address:token"
+    )
+    every: Literal["", "at_once", "daily", "weekly"] = ""
+
+
+EventType = Annotated[
+    str, StringConstraints(pattern=r"^([a-z]+\.)?(\*|[a-z]+)$", max_length=50, strip_whitespace=True)
+]
+Format = Literal["standard", "cloudevents", "cloudevents-binary", "slack", "teams", "jira", "email"]
+
+
+class SubscriptionIn(Wire):
+    """Where events go and how they are written. Without a secret one is made; it is shown once, in the answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {"url": "https://hooks.example.com/foreshock", "event_types": ["alert.*"],
+                        "filter": {"product": "Reports", "min_customers": 3}}
+        },
+    )  # fmt: skip
+    url: Annotated[str, StringConstraints(max_length=2000)]
+    format: Format = "standard"
+    options: FormatOptions = FormatOptions()
+    event_types: list[EventType] = Field(default_factory=list, max_length=50)
+    filter: FilterIn = FilterIn()
+    include_text: bool = False
+    secret: Annotated[str, StringConstraints(max_length=200)] = ""
+
+
 class SubscriptionChange(Wire):
+    """What is left out stays; a saved query is replaced as a whole."""
+
     model_config = _example({"active": True, "event_types": ["alert.*", "fix.*"]})
+    url: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    format: Format | None = None
+    options: FormatOptions | None = None
     active: bool | None = None
-    event_types: list[Text] | None = None
+    event_types: list[EventType] | None = Field(None, max_length=50)
     filter: FilterIn | None = None
     include_text: bool | None = None
 
 
+class DryRunIn(Wire):
+    """A subscription that is only thought of."""
+
+    model_config = _example({"event_types": ["alert.*"], "filter": {"product": "Reports"}, "days": 30})
+    event_types: list[EventType] = Field(default_factory=list, max_length=50)
+    filter: FilterIn = FilterIn()
+    days: int = Field(30, ge=1, le=366)
+
+
 class ReplayIn(Wire):
-    """Send again: named events, or everything since a time."""
+    """Send again: named events, or everything from a time on (up to `until`, if given)."""
 
     model_config = _example({"since": "2026-11-20T00:00:00Z"})
     event_ids: list[Text] = Field(default_factory=list, max_length=1000)
     since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 class RunIn(Wire):
@@ -393,7 +474,7 @@ def release(r: Release) -> dict[str, Any]:
 def event(e: Event) -> dict[str, Any]:
     return {
         "id": e.id, "type": e.type, "at": time(e.at), "subject": e.subject, "sequence": e.sequence,
-        "actor": e.actor, "data": dict(e.data),
+        "pattern_id": e.pattern_id, "pattern_sequence": e.pattern_sequence, "actor": e.actor, "data": dict(e.data),
     }  # fmt: skip
 
 
@@ -407,7 +488,8 @@ def source(h: Health) -> dict[str, Any]:
 
 def subscription(s: Subscription) -> dict[str, Any]:
     return {
-        "id": s.id, "url": s.url, "event_types": list(s.event_types), "filter": dict(s.filter),
+        "id": s.id, "url": s.url, "format": s.format, "options": dict(s.options),
+        "event_types": list(s.event_types), "filter": dict(s.filter),
         "include_text": s.include_text, "active": s.active, "disabled_reason": s.disabled_reason,
         "created_at": time(s.created_at),
     }  # fmt: skip
@@ -422,3 +504,38 @@ def delivery(d: Delivery, attempts: list[Attempt] | None = None) -> dict[str, An
             for a in attempts
         ]}),
     }  # fmt: skip
+
+
+def user(u: User) -> dict[str, Any]:
+    return {
+        "id": u.id, "name": u.name, "role": u.role, "temporary_password": u.is_temporary,
+        "identity_provider": u.outside is not None, "created_at": time(u.created_at),
+        "signed_in_at": time(u.signed_in_at), "disabled_at": time(u.disabled_at),
+    }  # fmt: skip
+
+
+def key(k: Key) -> dict[str, Any]:
+    return {
+        "id": k.id, "name": k.name, "scopes": list(k.scopes), "created_at": time(k.created_at),
+        "used_at": time(k.used_at), "revoked_at": time(k.revoked_at),
+    }  # fmt: skip
+
+
+def act(a: Act) -> dict[str, Any]:
+    return {
+        "id": a.id, "at": time(a.at), "actor": a.actor, "type": a.type, "subject": a.subject,
+        "data": dict(a.data),
+    }  # fmt: skip
+
+
+def settings(now: Settings, chosen: Mapping[str, Choice]) -> dict[str, Any]:
+    """What may change while running, and where each value comes from: file, fixed or chosen."""
+    return {
+        name: {
+            "value": getattr(now, name),
+            "from": "fixed" if now.is_fixed(name) else "chosen" if name in chosen else "file",
+            "chosen_by": chosen[name].actor if name in chosen else None,
+            "chosen_at": time(chosen[name].at) if name in chosen else None,
+        }
+        for name in CHOOSABLE
+    }

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.api import schemas
 from app.api.deps import Admin, Reader, Run, answer
+from app.pipeline import pull
 from app.store import sources
 
 router = APIRouter(prefix="/v1/sources", tags=["sources"])
@@ -22,15 +23,14 @@ def list_(request: Request, run: Run, actor: Reader) -> Response:
 @router.post("/{name}/pause", operation_id="pauseSource")
 def pause(request: Request, run: Run, actor: Admin, name: str) -> Response:
     """Stop reading a source; what it delivered stays."""
-    return _set(request, run, name, paused=True)
+    return _set(request, run, name, is_paused=True, actor=actor)
 
 
 @router.post("/{name}/resume", operation_id="resumeSource")
 def resume(request: Request, run: Run, actor: Admin, name: str) -> Response:
     """Read a source again, from where it stopped."""
-    return _set(request, run, name, paused=False)
+    return _set(request, run, name, is_paused=False, actor=actor)
 
 
-def _set(request: Request, run: Run, name: str, *, paused: bool) -> Response:
-    with run.store.write() as session:
-        return answer(request, schemas.source(sources.change(session, name, paused=paused)))
+def _set(request: Request, run: Run, name: str, *, is_paused: bool, actor: str) -> Response:
+    return answer(request, schemas.source(pull.pause(run, name, is_paused=is_paused, actor=actor)))

@@ -16,9 +16,9 @@ router = APIRouter(prefix="/v1/subscriptions", tags=["webhooks"], route_class=Id
 @router.post("", operation_id="createSubscription", status_code=201)
 def create(request: Request, run: Run, actor: Writer, content: schemas.SubscriptionIn) -> Response:
     """Send events to an endpoint from now on. The answer holds the signing secret, this once."""
-    values = content.model_dump(exclude={"filter"})
-    query = content.filter.model_dump(exclude_defaults=True)
-    found, secret = deliver.subscribe(run, query=query, actor=actor, **values)
+    values = content.model_dump(exclude={"filter", "options"})
+    query, options = (part.model_dump(exclude_defaults=True) for part in (content.filter, content.options))
+    found, secret = deliver.subscribe(run, query=query, options=options, actor=actor, **values)
     return answer(request, schemas.subscription(found) | {"secret": secret}, status=201)
 
 
@@ -28,6 +28,15 @@ def list_(request: Request, run: Run, actor: Reader) -> Response:
     with run.store.read() as session:
         found = webhooks.subscriptions(session)
     return answer(request, {"data": [schemas.subscription(s) for s in found], "next_cursor": None})
+
+
+@router.post("/dry-run", operation_id="tryFilter")
+def dry_run(request: Request, run: Run, actor: Reader, content: schemas.DryRunIn) -> Response:
+    """How many events such a subscription would have been sent of late, and the newest of them."""
+    query = content.filter.model_dump(exclude_defaults=True)
+    count, newest = deliver.dry_run(run, event_types=content.event_types, query=query, days=content.days)
+    shown = [schemas.event(e) for e in newest]
+    return answer(request, {"days": content.days, "would_have_sent": count, "newest": shown})
 
 
 @router.get("/{id}", operation_id="getSubscription")
@@ -43,16 +52,16 @@ def change(
 ) -> Response:
     """Switch it on or off, or change what it wants."""
     values = content.model_dump(exclude_none=True)
-    if content.filter is not None:
-        values["filter"] = content.filter.model_dump(exclude_defaults=True)
+    for name, part in (("filter", content.filter), ("options", content.options)):
+        if part is not None:
+            values[name] = part.model_dump(exclude_defaults=True)
     return answer(request, schemas.subscription(deliver.change(run, id, values, actor=actor)))
 
 
 @router.delete("/{id}", operation_id="deleteSubscription", status_code=204)
 def delete(run: Run, actor: Writer, id: str) -> Response:
     """Send nothing more to it and forget its secret."""
-    with run.store.write() as session:
-        webhooks.unsubscribe(session, id)
+    deliver.unsubscribe(run, id, actor=actor)
     return Response(status_code=204)
 
 
@@ -70,8 +79,8 @@ def test(request: Request, run: Run, actor: Writer, id: str) -> Response:
 
 @router.post("/{id}/replay", operation_id="replayEvents", status_code=202)
 def replay(request: Request, run: Run, actor: Writer, id: str, content: schemas.ReplayIn) -> Response:
-    """Send named events, or all since a time, again under their first ids."""
-    count = deliver.replay(run, id, event_ids=content.event_ids, since=content.since)
+    """Send named events, or all of a time, again under their first ids."""
+    count = deliver.replay(run, id, event_ids=content.event_ids, since=content.since, until=content.until)
     return answer(request, {"events": count}, status=202)
 
 

@@ -35,10 +35,13 @@ def is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None) or _embedded(ip)
         if inner is not None:
             return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast and ip not in _LOCAL_NAT64
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NEVER)
 
 
-_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
+_NEVER = (
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # local NAT64, RFC 8215
+    ipaddress.IPv4Network("192.0.0.0/24"),  # protocol assignments; a cloud's metadata is at .192
+)
 _EMBEDDING = tuple(ipaddress.IPv6Network(n) for n in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96"))
 """NAT64 (RFC 6052), IPv4-translated (RFC 2765) and IPv4-compatible (RFC 4291): the last 32 bits are IPv4."""
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 
-from app.domain import Event
 from app.errors import ForeshockError
 from app.notify.address import Resolve, resolve, target
+from app.notify.deadline import Transport, within
 
 SCHEDULE = tuple(timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 """Waits after the first, second, ... failed attempt (Standard Webhooks' example schedule)."""
 PATIENCE = timedelta(days=5)
 """How long an endpoint may fail before it is disabled."""
 SLOW_DOWN = {429, 502, 504}
-TIMEOUT_S = 15.0
+SLOW_DOWN_WAIT = timedelta(seconds=60)
+QUIET, MOST_QUIET = timedelta(seconds=5), timedelta(minutes=5)
+"""How long a failing endpoint is left alone: doubling with each failure in a row, up to the second."""
+TIMEOUT_S = 15.0  # of a whole attempt
 ANSWER_KEPT = 500
 
 
@@ -50,6 +51,17 @@ class Next:
     disable: str = ""
 
 
+class Took:
+    """Milliseconds since it was made."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    @property
+    def ms(self) -> int:
+        return int(1000 * (time.perf_counter() - self._started))
+
+
 class Sender:
     """Posts to checked addresses only; follows no redirect. `transport` and `look_up` are for tests."""
 
@@ -62,40 +74,32 @@ class Sender:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._allow, self._look_up, self._timeout_s = tuple(allow), look_up, timeout_s
-        self._client = httpx.Client(transport=transport, timeout=timeout_s, follow_redirects=False,
-                                    trust_env=False)  # fmt: skip
+        self._client = httpx.Client(transport=transport or Transport(), timeout=timeout_s,
+                                    follow_redirects=False, trust_env=False)  # fmt: skip
 
     def check(self, url: str) -> None:
         """Raise Invalid when no webhook may ever go to this address."""
         target(url, allow=self._allow, look_up=self._look_up)
 
-    def post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
-        started = time.perf_counter()
-
-        def took() -> int:
-            return int(1000 * (time.perf_counter() - started))
-
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """One attempt, over after `timeout_s` altogether; what goes wrong is an answer without a status."""
+        took = Took()
         try:
-            found = target(url, allow=self._allow, look_up=self._look_up)
-            host = found.url.netloc.decode()
-            request = self._client.build_request(
-                "POST", found.url.copy_with(host=found.address), content=body,
-                headers={**headers, "host": host, "content-type": "application/json",
-                         "user-agent": "Foreshock"},
-                extensions={"sni_hostname": found.host, "timeout": httpx.Timeout(self._timeout_s).as_dict()},
-            )  # fmt: skip
-            answer = self._client.send(request, stream=True)
-            try:
-                text = (
-                    next(answer.iter_bytes(ANSWER_KEPT), b"")[:ANSWER_KEPT]
-                    .decode("utf-8", "replace")
-                    .replace("\0", "")
-                )
-            finally:
-                answer.close()
+            with within(self._timeout_s):
+                return self._post(url, body, headers, took)
         except (ForeshockError, httpx.HTTPError) as error:
-            return Answer(None, took(), f"{type(error).__name__}: {error}"[:ANSWER_KEPT])
-        return Answer(answer.status_code, took(), text, answer.headers.get("retry-after", ""))
+            return Answer(None, took.ms, f"{type(error).__name__}: {error}"[:ANSWER_KEPT])
+
+    def _post(self, url: str, body: bytes, headers: Mapping[str, str], took: Took) -> Answer:
+        found = target(url, allow=self._allow, look_up=self._look_up)
+        own = {"host": found.url.netloc.decode(), "user-agent": "Foreshock"}
+        with self._client.stream(
+            "POST", found.url.copy_with(host=found.address), content=body, headers={**headers, **own},
+            extensions={"sni_hostname": found.host},
+        ) as answer:  # fmt: skip
+            start = next(answer.iter_bytes(ANSWER_KEPT), b"")[:ANSWER_KEPT]
+        text = start.decode("utf-8", "replace").replace("\0", "")
+        return Answer(answer.status_code, took.ms, text, answer.headers.get("retry-after", ""))
 
     def close(self) -> None:
         self._client.close()
@@ -128,7 +132,7 @@ def after(
         return Next("failed")
     wait = SCHEDULE[attempts - 1] * (1 + 0.2 * _jitter(delivery_id, attempts))
     if answer.status in SLOW_DOWN:
-        wait = max(wait, timedelta(seconds=60))
+        wait = max(wait, SLOW_DOWN_WAIT)
     asked = _retry_after(answer.retry_after, at)
     if asked is not None:
         wait = max(wait, asked)
@@ -140,12 +144,14 @@ def _jitter(delivery_id: str, attempt: int) -> float:
     return int.from_bytes(digest[:4]) / 2**32
 
 
-def body(event: Event, *, base_url: str, text: Any = None) -> bytes:
-    """The thin JSON body of an event: ids, counts and links; `text` only where it was asked for."""
-    data = {"id": event.subject, "sequence": event.sequence, **event.data}
-    data["links"] = {name: f"{base_url}{path}" for name, path in event.data.get("links", {}).items()}
-    if text is not None:
-        data["text"] = text
-    content = {"type": event.type, "version": 1, "timestamp": event.at.isoformat().replace("+00:00", "Z"),
-               "data": data}  # fmt: skip
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+def quiet(answer: Answer, *, failures: int, at: datetime) -> datetime | None:
+    """Until when nothing else is tried at an endpoint that failed `failures` times in a row before.
+
+    None when the endpoint works: a 4xx is about this one body.
+    """
+    if answer.status is not None and answer.status < 500 and answer.status not in (408, 429):
+        return None
+    wait = min(QUIET * (1 << min(failures, 10)), MOST_QUIET)
+    if answer.status in SLOW_DOWN:
+        wait = max(wait, SLOW_DOWN_WAIT)
+    return at + max(wait, _retry_after(answer.retry_after, at) or wait)

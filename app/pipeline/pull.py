@@ -13,8 +13,11 @@ from app.ingest.sources import connect
 from app.pipeline import intake
 from app.runtime import Runtime
 from app.settings import SourceSettings, secret
-from app.store import sources, tickets
+from app.store import audit, events, sources, tickets
+from app.store.sources import Health
 
+ASKED = "asked"  # the note of sources to be read at once
+LINKS = {"sources": "/v1/sources"}
 MOST_PAGES = 200  # of one call, so that no source keeps the others waiting
 
 
@@ -25,9 +28,10 @@ def pull(runtime: Runtime, name: str) -> int:
     """
     chosen = setting(runtime, name)
     with runtime.store.read() as session:
-        paused = {h.name for h in sources.health(session) if h.paused}
-    if name in paused:
+        known = {h.name: h for h in sources.health(session)}.get(name)
+    if known is not None and known.paused:
         return 0
+    was_failing = known is not None and bool(known.last_error)
     live_from = _live_from(runtime, name)
     taken = 0
     try:
@@ -41,14 +45,62 @@ def pull(runtime: Runtime, name: str) -> int:
                     runtime, list(last.values()), source_kind=chosen.kind, live_from=live_from,
                     checkpoint=page.checkpoint, deleted=page.deleted, notes=page.notes,
                 )  # fmt: skip
+                if was_failing:
+                    was_failing = _recovered(runtime, name)
                 taken += sum(o["status"] != "duplicate" for o in outcome.values())
                 if not page.more:
                     break
     except ForeshockError as error:
-        with runtime.store.write() as session:
-            sources.change(session, name, last_error=str(error), last_error_at=runtime.now())
+        _failed(runtime, name, str(error), is_new=not was_failing)
         raise
     return taken
+
+
+def ask(runtime: Runtime, name: str, *, actor: str) -> None:
+    """Have the worker read a source as soon as it can, whichever process it is in."""
+    setting(runtime, name)
+    at = runtime.now()
+    with runtime.store.write() as session:
+        sources.save_note(session, ASKED, sources.note(session, ASKED) | {name: at.isoformat()})
+        audit.write(session, "source.asked", name, {}, at=at, actor=actor)
+
+
+def asked(runtime: Runtime) -> dict[str, datetime]:
+    """Sources somebody asked to be read, which the worker has not got to yet, and when."""
+    with runtime.store.read() as session:
+        return {name: datetime.fromisoformat(at) for name, at in sources.note(session, ASKED).items()}
+
+
+def begun(runtime: Runtime, name: str) -> None:
+    """The worker reads it now: what was asked for is on its way."""
+    with runtime.store.write() as session:
+        left = {n: at for n, at in sources.note(session, ASKED).items() if n != name}
+        sources.save_note(session, ASKED, left)
+
+
+def pause(runtime: Runtime, name: str, *, is_paused: bool, actor: str) -> Health:
+    """Stop reading a source, or go on from where it stopped."""
+    with runtime.store.write() as session:
+        found = sources.change(session, name, paused=is_paused)
+        type_ = "source.paused" if is_paused else "source.resumed"
+        audit.write(session, type_, name, {}, at=runtime.now(), actor=actor)
+    return found
+
+
+def _failed(runtime: Runtime, name: str, reason: str, *, is_new: bool) -> None:
+    """Keep the reason on the source; the first failure in a row is an event."""
+    at = runtime.now()
+    with runtime.store.write() as session:
+        sources.change(session, name, last_error=reason, last_error_at=at)
+        if is_new:
+            events.write(session, "source.failing", name, {"reason": reason, "links": LINKS}, at=at)
+
+
+def _recovered(runtime: Runtime, name: str) -> bool:
+    """Tell that a source that failed is read again; False, as it does not fail now."""
+    with runtime.store.write() as session:
+        events.write(session, "source.recovered", name, {"links": LINKS}, at=runtime.now())
+    return False
 
 
 def setting(runtime: Runtime, name: str) -> SourceSettings:

@@ -7,7 +7,23 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from app.runtime import Runtime
-from app.web import brief, edit, evidence, inbox, pattern, reports, signin, similar, trends
+from app.web import (
+    audit,
+    brief,
+    edit,
+    evidence,
+    inbox,
+    pattern,
+    reports,
+    settings,
+    signin,
+    similar,
+    sources,
+    trends,
+    users,
+    webhooks,
+    widget,
+)
 from app.web.render import STATIC
 from app.web.threads import Threads
 from app.web.traffic import Traffic
@@ -32,5 +48,7 @@ def mount(app: FastAPI, runtime: Runtime) -> None:
     app.state.threads = Threads()
     app.state.reports = reports.Made()
     app.mount("/static", _Assets(directory=STATIC), name="static")
-    for part in (inbox, edit, pattern, brief, evidence, trends, reports, similar, signin):
+    pages = (inbox, edit, pattern, brief, evidence, trends, reports, similar, sources, webhooks,
+             settings, users, audit, signin, widget)  # fmt: skip
+    for part in pages:
         app.include_router(part.router)

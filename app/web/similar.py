@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from app.errors import Invalid
-from app.pipeline import similar
+from app.pipeline import learning, similar
 from app.web.guard import Forbidden, Reader, Run, Visitor, check_origin
 from app.web.render import PageRoute, page
 
@@ -51,7 +51,7 @@ def judge(
     said, _, ticket = verdict.partition(" ")
     if said not in VERDICTS:
         raise Invalid(f"the verdict must be one of {', '.join(VERDICTS)}")
-    similar.feedback(run, query, ticket=ticket, verdict=said, actor=visitor.name)
+    learning.judge(run, query, ticket=ticket, verdict=said, actor=visitor.name)
     earlier = {of: what for what, _, of in (j.partition(" ") for j in judged) if what in VERDICTS}
     return _page(request, visitor, text, _found(run, text), earlier | {ticket: said})
 
