@@ -476,13 +476,14 @@ def vectors_of(session: Session, model_id: str, ticket_ids: Sequence[str]) -> di
 
 def newest_places(session: Session, model_id: str) -> tuple[int, int, int]:
     """Ends of the three logs a cache follows: of vectors, of revisions, of fitted rankers; 0 for an empty one."""
-    return session.execute(
+    vectors, revisions, rankers = session.execute(
         select(
             select(func.coalesce(func.max(_V.seq), 0)).where(_V.model_id == model_id).scalar_subquery(),
             select(func.coalesce(func.max(_T.revision), 0)).scalar_subquery(),
             select(func.coalesce(func.max(_R.version), 0)).scalar_subquery(),
         )
-    ).one()._tuple()  # fmt: skip
+    ).one()  # fmt: skip
+    return vectors, revisions, rankers
 
 
 def count_vectors_after(session: Session, model_id: str, seq: int) -> int:
