@@ -35,9 +35,12 @@ class Runtime:
     now: Now = utc_now
     transport: httpx.BaseTransport | None = None  # outgoing HTTP in tests
     look_up: Resolve = resolve
-    lock: threading.RLock = field(default_factory=threading.RLock)  # guards `memory` and `cases`
+    lock: threading.RLock = field(default_factory=threading.RLock)  # guards the fields below
     memory: Any = None  # pipeline.memory.Memory, once read
     cases: Any = None  # pipeline.cases.Casebook, once read
+    connections: dict[str, Any] = field(
+        default_factory=dict
+    )  # pipeline.pull: sources in use, those before them, since when
     process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
 
     def clock(self) -> datetime:
@@ -57,7 +60,15 @@ class Runtime:
         return Sender(allow=self.settings.webhook_allow, transport=self.transport, look_up=self.look_up)
 
     def close(self) -> None:
+        self.disconnect()
         self.store.close()
+
+    def disconnect(self) -> None:
+        """Close what is open to ticketing tools."""
+        for *connectors, _ in self.connections.values():
+            for connector in filter(None, connectors):
+                connector.close()
+        self.connections.clear()
 
 
 def build(settings: Settings, *, now: Now = utc_now, migrate: bool = True) -> Runtime:

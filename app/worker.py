@@ -14,7 +14,10 @@ from app.pipeline import cases, learning
 from app.pipeline.deliver import deliver
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
-from app.pipeline.pull import pull
+from app.pipeline.enrich import enrich
+from app.pipeline.feeds import measure
+from app.pipeline.hooks import follow
+from app.pipeline.pull import connection, turn
 from app.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -22,10 +25,15 @@ MOST_BATCHES = 200  # of one drain, so that no step starves the others
 DELIVER_S = 2
 BACKTEST_S = 5
 SIMILAR_S = 300
+TURN_S = 10  # at most between two looks at whether a source is due
+FOLLOW_S = 2
+MEASURE_S = 3600
 
 
 def schedule(runtime: Runtime) -> BackgroundScheduler:
-    """A running scheduler of digest-and-detect and of delivery; shut it down to stop."""
+    """A running scheduler of all steps; shut it down to stop. Invalid when a source's settings are wrong."""
+    for source in runtime.settings.sources:
+        connection(runtime, source)
     scheduler = BackgroundScheduler(
         timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": 3600}
     )
@@ -39,14 +47,20 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
                       id="deliver")  # fmt: skip
     scheduler.add_job(lambda: keep_similar(runtime), "interval", seconds=SIMILAR_S, id="similar")
     for source in runtime.settings.sources:
-        scheduler.add_job(_reader(runtime, source.name), "interval", seconds=source.every_s,
-                          id=f"pull {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip
+        for step, every_s in (("pull", min(TURN_S, source.every_s)), ("follow", FOLLOW_S),
+                              ("enrich", TURN_S), ("measure", MEASURE_S)):  # fmt: skip
+            scheduler.add_job(_reader(runtime, source.name, step), "interval", seconds=every_s,
+                              id=f"{step} {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip
     scheduler.start()
     return scheduler
 
 
-def _reader(runtime: Runtime, name: str) -> Callable[[], None]:
-    return lambda: drain(f"pull {name}", lambda: bool(pull(runtime, name)) and False)
+STEPS = {"pull": turn, "follow": follow, "enrich": enrich, "measure": measure}
+
+
+def _reader(runtime: Runtime, name: str, step: str) -> Callable[[], None]:
+    """One step of reading one source: each has its own rhythm, none waits for another."""
+    return lambda: drain(f"{step} {name}", lambda: STEPS[step](runtime, name))
 
 
 def work(runtime: Runtime) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from app.domain import Checkpoint, RawTicket, Status
-from app.ingest.http import Answer, Api, Forbidden, Gone, Lane, Quota, Refused, Verdict
+from app.ingest.http import Answer, Api, Forbidden, Gone, Lane, Refused, Verdict
 from app.ingest.source import (
     Checkup,
     Column,
@@ -19,6 +19,7 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     State,
     attributes,
@@ -138,6 +139,13 @@ class Freshdesk:
             )
             for field in self.api.get("/api/v2/ticket_fields").listed()
         )
+
+    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
+        """Lists give no totals."""
+        return None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
 
     def close(self) -> None:
         self.api.close()

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from app.errors import Invalid, TryLater
-from app.ingest.source import Line, Outside
+from app.ingest.source import Line, Outside, Quota
 
 TRIES = 6
 UNREADABLE_TRIES = 3
@@ -104,15 +104,6 @@ class Answer:
         if isinstance(found, list) and all(isinstance(row, dict) for row in found):
             return found
         raise TryLater(f"{self.name}: the answer has not the form of this API: check base_url", after_s=300)
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What the tool says is left of its call limit, and for how long that must last."""
-
-    remaining: int
-    total: int
-    resets_s: float = 60.0
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from app.domain import EPOCH, Checkpoint, RawTicket, Status
-from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Quota, Refused, Verdict
+from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Refused, Verdict
 from app.ingest.oauth import OAuth, RotatingToken, StaticToken
 from app.ingest.source import (
     Checkup,
@@ -22,6 +22,7 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     State,
     attributes,
@@ -156,6 +157,25 @@ class HubSpot:
             )
             for row in self._properties()
         )
+
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """The search says how many match."""
+        filters = [
+            {"propertyName": "createdate", "operator": "GTE", "value": str(_milliseconds(start))},
+            {"propertyName": "createdate", "operator": "LT", "value": str(_milliseconds(end))},
+        ]
+        asked = {
+            "filterGroups": [{"filters": filters}],
+            "sorts": [{"propertyName": MODIFIED, "direction": "ASCENDING"}],
+            "properties": [MODIFIED],
+            "limit": 1,
+            "after": "",
+        }
+        total = self.api.post(f"{self._objects}/tickets/search", asked, "search").record.get("total")
+        return total if isinstance(total, int) else None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
 
     def close(self) -> None:
         self.api.close()

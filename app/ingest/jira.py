@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ import httpx
 from app.domain import Checkpoint, RawTicket, Status
 from app.errors import Invalid, TryLater
 from app.ingest.adf import to_text
-from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Forbidden, Gone, Lane, Quota, Refused
+from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Forbidden, Gone, Lane, Refused
 from app.ingest.oauth import StaticToken
 from app.ingest.source import (
     Checkup,
@@ -22,6 +22,7 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     State,
     attributes,
@@ -168,6 +169,13 @@ class Jira:
             )
             for field in self.api.get("/rest/api/3/field").listed()
         )
+
+    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
+        """The search has no totals any more."""
+        return None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
 
     def close(self) -> None:
         self.api.close()

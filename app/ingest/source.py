@@ -77,6 +77,16 @@ class Details:
     resolution_is_html: bool = False
     articles: tuple[str, ...] = ()
     duplicate_of: str = ""
+    satisfaction: float | None = None  # 0 (bad) to 1 (good)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the tool says is left of its call limit, and for how long that must last."""
+
+    remaining: int
+    total: int
+    resets_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,14 @@ class Connector(Protocol):
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
         """What the messages of these tickets add; costs calls, so it has its own lane."""
+        ...
+
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """How many tickets created in [start, end) the tool itself counts; None when it does not say."""
+        ...
+
+    def quotas(self) -> Mapping[str, Quota]:
+        """What the tool last said is left of its call limits, by lane."""
         ...
 
     def check(self) -> Checkup: ...
@@ -207,6 +225,16 @@ def opened(after: Checkpoint) -> State:
     if state.setdefault("v", STATE_VERSION) != STATE_VERSION:
         raise Invalid(f"source {after.source}: the checkpoint was written by a newer version; upgrade again")
     return state
+
+
+def seeded(source: str, stream: str, at: datetime) -> Checkpoint:
+    """A checkpoint of a stream that begins at `at`, as if everything before had been read."""
+    return Checkpoint(source, stream, {"v": STATE_VERSION, "read_to": iso(at), "sweep_at": iso(at)})
+
+
+def reached(point: Checkpoint) -> datetime | None:
+    """The newest change that was read."""
+    return instant(point.state.get("watermark"))
 
 
 def page(
