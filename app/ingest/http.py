@@ -64,6 +64,10 @@ class CursorStuck(TryLater):
     """The tool handed out the same page twice; the walk stops and keeps what it has."""
 
 
+class TokenUnavailable(httpx.TransportError):
+    """The token endpoint gave none now; the request it was meant for can be tried again."""
+
+
 class Verdict(Enum):
     """What an answer means for the request that got it."""
 
@@ -307,6 +311,8 @@ class Api:
         """One sentence for a request that got no answer; raise if the settings are to blame."""
         causes = list(chain_of(error))
         where = f"{self.name}: {self.host}"
+        if isinstance(error, TokenUnavailable):
+            return f"{where} {error}"
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             raise Misconfigured(
                 f"{where} shows a certificate that is not trusted: check base_url, or set SSL_CERT_FILE "

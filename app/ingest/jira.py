@@ -28,6 +28,7 @@ from app.ingest.source import (
     attributes,
     begin,
     finish,
+    ident,
     instant,
     iso,
     mapped,
@@ -163,7 +164,7 @@ class Jira:
     def inspect(self) -> tuple[Column, ...]:
         return tuple(
             Column(
-                f"fields.{field['id']}",
+                f"fields.{text(field.get('id'))}",
                 text(field.get("name")),
                 text((field.get("schema") or {}).get("type")),
             )
@@ -242,7 +243,7 @@ class Jira:
                 raise TryLater(
                     f"{self.name}: the list of ids expired while it was read; it starts over"
                 ) from error
-            listed.update(text(row["id"]) for row in body.get("issues") or ())
+            listed.update(ident(row) for row in body.get("issues") or ())
             token = _following(body)
             if token is None:
                 return frozenset(listed)
@@ -267,7 +268,9 @@ class Jira:
                 found = self.api.get("/rest/api/3/field").listed()
             except (Forbidden, Refused):
                 found = ()
-            schemas = {text((field.get("schema") or {}).get("custom")): text(field["id"]) for field in found}
+            schemas = {
+                text((field.get("schema") or {}).get("custom")): text(field.get("id")) for field in found
+            }
             self._fields = {
                 name: schemas[name] for name in (ORIGIN, ORGANIZATIONS, FEEDBACK) if name in schemas
             }
@@ -297,7 +300,7 @@ class Jira:
         } | outcomes(custom)
         return RawTicket(
             source=self.name,
-            external_id=text(row["id"]),
+            external_id=ident(row),
             created_at=required(fields.get("created") or fields.get("updated"), "created"),
             updated_at=required(fields.get("updated"), "updated"),
             subject=text(fields.get("summary")),
@@ -328,7 +331,7 @@ class Jira:
         found = list(embedded.get("comments") or ())
         while len(found) < int(embedded.get("total") or 0):
             more = self.api.get(
-                f"/rest/api/3/issue/{row['id']}/comment",
+                f"/rest/api/3/issue/{ident(row)}/comment",
                 "details",
                 startAt=len(found),
                 maxResults=100,

@@ -14,7 +14,7 @@ import httpx
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from app.domain import Checkpoint, RawTicket, Source
-from app.errors import Invalid
+from app.errors import Invalid, TryLater
 from app.ports import Now, Page
 
 State = dict[str, Any]
@@ -176,6 +176,14 @@ def instant(text: Any, zone: Any = UTC) -> datetime | None:
     except ValueError:
         return None
     return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC)
+
+
+def ident(record: Record, name: str = "id") -> str:
+    """The id of a record that a tool hands out; TryLater when it has none, because no row may be skipped."""
+    found = text(record.get(name))
+    if not found:
+        raise TryLater(f"the answer holds a record without {name}; trying again later", after_s=300)
+    return found
 
 
 def required(text: Any, what: str) -> datetime:

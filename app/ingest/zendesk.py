@@ -24,6 +24,7 @@ from app.ingest.source import (
     Record,
     attributes,
     chunks,
+    ident,
     instant,
     mapped,
     opened,
@@ -141,7 +142,9 @@ class Zendesk:
         fields = self.api.get("/api/v2/ticket_fields.json").record.get("ticket_fields") or []
         return tuple(
             Column(
-                f"custom_fields.{field['id']}" if field.get("removable", True) else text(field.get("type")),
+                f"custom_fields.{text(field.get('id'))}"
+                if field.get("removable", True)
+                else text(field.get("type")),
                 text(field.get("title")),
                 text(field.get("type")),
                 tuple(text(choice.get("value")) for choice in field.get("custom_field_options") or ()),
@@ -206,7 +209,7 @@ class Zendesk:
         """Tickets to keep and ids of deleted ones; a scrubbed ticket's text is dropped here."""
         names = {org.get("id"): text(org.get("name")) for org in body.get("organizations") or ()}
         metrics = {item.get("ticket_id"): item for item in body.get("metric_sets") or ()}
-        rows: dict[str, Record] = {text(row["id"]): row for row in body.get("tickets") or ()}
+        rows: dict[str, Record] = {ident(row): row for row in body.get("tickets") or ()}
         deleted = tuple(key for key, row in rows.items() if row.get("status") == "deleted")
         alive = tuple(
             self._ticket(row, names, row.get("metric_set") or metrics.get(row["id"]) or {})
@@ -216,7 +219,7 @@ class Zendesk:
         return alive, deleted
 
     def _ticket(self, row: Record, names: Mapping[Any, str], metrics: Record) -> RawTicket:
-        ticket_id = text(row["id"])
+        ticket_id = ident(row)
         custom = mapped(row, self.options.field_map)
         tags = [text(tag) for tag in row.get("tags") or ()]
         rating = text((row.get("satisfaction_rating") or {}).get("score"))
@@ -268,9 +271,8 @@ class Zendesk:
     def _details(self, ticket_id: str) -> Details | None:
         """What the public comments say; None when the ticket's comments are gone."""
         try:
-            ticket = self.api.get(f"/api/v2/tickets/{ticket_id}.json", "details", include="metric_sets").body[
-                "ticket"
-            ]
+            answer = self.api.get(f"/api/v2/tickets/{ticket_id}.json", "details", include="metric_sets")
+            ticket: Record = answer.record.get("ticket") or {}
             comments = self._comments(ticket_id)
         except Gone:
             return None
