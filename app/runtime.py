@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -33,6 +35,7 @@ class Runtime:
     settings: Settings
     store: Store
     now: Now = utc_now
+    sleep: Callable[[float], None] = time.sleep  # how sources wait for their call limits
     transport: httpx.BaseTransport | None = None  # outgoing HTTP in tests
     look_up: Resolve = resolve
     lock: threading.RLock = field(default_factory=threading.RLock)  # guards the fields below

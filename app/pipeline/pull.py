@@ -134,7 +134,9 @@ def connection(runtime: Runtime, chosen: SourceSettings) -> Connector:
             if before is not None:
                 before.close()  # nobody has used it for an hour; the one in use may be in the middle of a call
             source = Source(chosen.name, chosen.kind, chosen.options)
-            outside = Outside(now=runtime.now, secret=secret, known=stored, transport=runtime.transport)
+            outside = Outside(
+                now=runtime.now, secret=secret, sleep=runtime.sleep, known=stored, transport=runtime.transport
+            )
             made, before = connect(source, outside), made
             runtime.connections[chosen.name] = (made, before, runtime.now())
         return made  # type: ignore[no-any-return]

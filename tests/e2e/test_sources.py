@@ -46,7 +46,12 @@ class Desk:
         setting = SourceSettings(name=NAME, kind="zendesk", hook_secret=HOOK, options=options)
         settings = runtime.settings.model_copy(update={"sources": (setting,)})
         self.run = replace(
-            runtime, settings=settings, now=self.clock.now, transport=self.sim.transport, connections={}
+            runtime,
+            settings=settings,
+            now=self.clock.now,
+            sleep=self.clock.sleep,
+            transport=self.sim.transport,
+            connections={},
         )
         self.run.__dict__["embedder"] = runtime.embedder
         with self.run.store.write() as session:
