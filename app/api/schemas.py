@@ -23,9 +23,9 @@ from app.domain import (
     Suggestion,
     Ticket,
 )
-from app.store.backtests import Backtest
 from app.pipeline.feeds import Day, Feed
 from app.pipeline.pull import Progress
+from app.store.backtests import Backtest
 from app.store.patterns import Edit
 from app.store.sources import Health
 from app.store.webhooks import Attempt
