@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -309,12 +309,14 @@ def demo(
     port: Port = None,
     folder: Annotated[Path, typer.Option(help="where the demo keeps its data")] = Path(".demo"),
     serve: Annotated[bool, typer.Option(help="start the service when the data is there")] = True,
+    via: Annotated[str, typer.Option(help="zendesk: through a simulated desk and the real connector")] = "",
 ) -> None:
     """Load the generated sample history and start the service on it."""
     chosen = settings.load(None, **demonstration.overrides(folder, port))
     if not demonstration.is_ready(folder):
-        with _progress("loading the sample") as show:
-            demonstration.load(folder, chosen, show)
+        way = demonstration.through(via) if via else nullcontext(demonstration.pushed)
+        with _progress("loading the sample") as show, way as arrive:
+            demonstration.load(folder, chosen, show, arrive=arrive)
     runtime = build(chosen)
     try:
         for line in demonstration.what_to_see(runtime):
