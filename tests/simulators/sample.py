@@ -58,8 +58,9 @@ class SampleZendesk(ZendeskSimulator):
         if raw.satisfaction is not None:
             own["satisfaction"] = str(1 + 4 * raw.satisfaction)
         values = {**raw.attributes, **own}
+        body = html.to_text(raw.body) if raw.body_is_html else raw.body
         record = super().ticket(row, include) | {
-            "id": raw.external_id, "subject": raw.subject, "description": html.to_text(raw.body) if raw.body_is_html else raw.body, "status": raw.status.value,
+            "id": raw.external_id, "subject": raw.subject, "description": body, "status": raw.status.value,
             "updated_at": (raw.updated_at or raw.created_at).isoformat(), "priority": None, "via": None,
             "tags": list(raw.tags), "requester_id": raw.requester, "organization_id": raw.account,
             "group_id": None, "brand_id": None, "support_type": "agent", "satisfaction_rating": None,
