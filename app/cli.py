@@ -21,7 +21,7 @@ from rich.table import Table
 
 from app import demo as demonstration
 from app import server, settings
-from app.errors import ForeshockError, Invalid
+from app.errors import ForeshockError, Invalid, NotFound
 from app.runtime import Runtime, build, utc_now
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -31,6 +31,8 @@ app.add_typer(keys, name="key")
 connected = typer.Typer(
     no_args_is_help=True, help="Try a configured source, see how all are doing, hold a history."
 )
+people = typer.Typer(no_args_is_help=True, help="Add and manage people who may sign in.")
+app.add_typer(people, name="user")
 app.add_typer(connected, name="source")
 console = Console(stderr=True)
 out = Console()
@@ -482,6 +484,127 @@ def key_revoke(id_: Annotated[str, typer.Argument(metavar="ID")], config: Config
 
     with _runtime(config) as runtime:
         out.print(f"revoked {access.revoke_key(runtime, id_).name}", highlight=False)
+
+
+@people.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="how they sign in; with an identity provider, their address")],
+    role: Annotated[str, typer.Option(help="viewer, lead or admin")] = "viewer",
+    password_file: Annotated[
+        Path | None, typer.Option(help="file that holds the password, - for standard input (default: asked)")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Add somebody; the password is asked for, or a temporary one is made where nobody can be asked."""
+    from app.pipeline import accounts
+
+    with _runtime(config) as runtime:
+        user, secret = accounts.make_user(runtime, name, role, password=_password(password_file))
+        out.print(f"{user.id} {user.name} ({user.role})", highlight=False)
+        _say_temporary(secret)
+
+
+@people.command("list")
+def user_list(config: Config = None) -> None:
+    """List people, their roles and when they last signed in."""
+    from app.store import users
+
+    with _runtime(config) as runtime, runtime.store.read() as session:
+        for user in users.every(session):
+            state = "disabled" if user.disabled_at else "active"
+            seen = f"{user.signed_in_at:%Y-%m-%d %H:%M} UTC" if user.signed_in_at else "never"
+            out.print(f"{user.id}  {state:8} {user.role:6} {seen:20} {user.name}", highlight=False)
+
+
+@people.command("role")
+def user_role(name: str, role: str, config: Config = None) -> None:
+    """Give somebody another role."""
+    from app.pipeline import accounts
+
+    with _runtime(config) as runtime:
+        user = accounts.set_role(runtime, _user(runtime, name), role)
+        out.print(f"{user.name} is {user.role} now", highlight=False)
+
+
+@people.command("password")
+def user_password(
+    name: str,
+    password_file: Annotated[
+        Path | None, typer.Option(help="file that holds the password, - for standard input (default: asked)")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Give somebody another password; their sessions are closed."""
+    from app.pipeline import accounts
+
+    with _runtime(config) as runtime:
+        id_ = _user(runtime, name)
+        _, secret = accounts.reset_password(runtime, id_, password=_password(password_file))
+        out.print(f"{name} has another password", highlight=False)
+        _say_temporary(secret)
+
+
+@people.command("disable")
+def user_disable(name: str, config: Config = None) -> None:
+    """Keep somebody out from now on."""
+    from app.pipeline import accounts
+
+    with _runtime(config) as runtime:
+        user = accounts.disable(runtime, _user(runtime, name))
+        out.print(f"{user.name} may not sign in any more", highlight=False)
+
+
+def _user(runtime: Runtime, name: str) -> str:
+    """The id of the user of that name."""
+    from app.store import users
+
+    with runtime.store.read() as session:
+        found = users.by_name(session, name)
+    if found is None:
+        raise NotFound(f"there is no user {name!r}: `foreshock user list` shows them")
+    return found.id
+
+
+def _password(file: Path | None) -> str:
+    """The password from a file or the terminal; "" when there is neither, so that one is made."""
+    if file is not None:
+        try:
+            text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise Invalid(f"cannot read the password from {file}: {error.strerror}") from error
+        return text.strip("\r\n")
+    if not sys.stdin.isatty():
+        return ""
+    typed: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return typed
+
+
+def _say_temporary(secret: str) -> None:
+    if secret:
+        console.print("temporary password, shown once; another is chosen at the first sign-in:")
+        print(secret)
+
+
+@app.command()
+def erase(
+    requester: Annotated[str, typer.Option(help="address or id their tickets came with")] = "",
+    ticket: Annotated[str, typer.Option(help="id of one ticket (tkt_...)")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    config: Config = None,
+) -> None:
+    """Erase what a person or a ticket said: text, names, vectors, quotes and logs, for good."""
+    from app.pipeline import erase as erasing
+
+    if bool(requester) == bool(ticket):
+        raise Invalid("give either --requester or --ticket")
+    if not yes:
+        typer.confirm("This cannot be undone. Erase?", abort=True)
+    with _runtime(config) as runtime:
+        if ticket:
+            count = erasing.erase_ticket(runtime, ticket, actor="command line")
+        else:
+            count = erasing.erase_requester(runtime, requester, actor="command line")
+        out.print(f"{count:,} tickets erased", highlight=False)
 
 
 def _safe(runtime: Runtime) -> str:

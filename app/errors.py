@@ -26,6 +26,13 @@ class Invalid(ForeshockError):
         self.pointer = pointer
 
 
+class Forbidden(ForeshockError):
+    """The caller may not do this: ask somebody who may, or sign in as one."""
+
+    title = "Not allowed"
+    status = 403
+
+
 class Conflict(ForeshockError):
     """The input contradicts what is stored: read the current state and decide again."""
 

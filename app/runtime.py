@@ -16,11 +16,12 @@ import httpx
 
 from app.detectors.embed import CachingEmbedder, load_embedder
 from app.domain import Source
+from app.errors import ForeshockError
 from app.notify.address import Resolve, resolve
 from app.notify.webhook import Sender
 from app.ports import Embedder, Now
-from app.settings import Settings
-from app.store import sources
+from app.settings import CHOOSABLE, Settings
+from app.store import choices, sources
 from app.store.core import Store
 
 
@@ -45,6 +46,25 @@ class Runtime:
         default_factory=dict
     )  # pipeline.pull: sources in use, those before them, since when
     process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
+    _chosen: dict[str, Any] = field(default_factory=dict)
+    _given: Settings | None = None  # what `settings` was before anything was chosen
+
+    def refresh(self) -> Settings:
+        """The settings as they stand: those given, overlaid by what was chosen in any process since."""
+        try:
+            with self.store.read() as session:
+                chosen = {n: c.value for n, c in choices.every(session).items() if n in CHOOSABLE}
+        except ForeshockError:
+            return self.settings  # a store that does not answer is told of by whoever needs it
+        if chosen != self._chosen:
+            self._given = self._given or self.settings
+            self.settings, self._chosen = self._given.overlaid(chosen), chosen
+        return self.settings
+
+    @property
+    def given(self) -> Settings:
+        """The settings without what was chosen while running."""
+        return self._given or self.settings
 
     def clock(self) -> datetime:
         """The machine's own time, for leases: never moved by a replay."""
@@ -84,4 +104,5 @@ def build(settings: Settings, *, now: Now = utc_now, migrate: bool = True) -> Ru
         with store.write() as session:
             for s in settings.sources:
                 sources.register(session, Source(s.name, s.kind, s.options))
+    runtime.refresh()
     return runtime

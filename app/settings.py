@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import Invalid
@@ -21,6 +22,10 @@ from app.errors import Invalid
 PROJECT = Path(__file__).resolve().parent.parent
 MODELS = next((p for p in (PROJECT / "models", Path(__file__).parent / "models") if p.is_dir()), PROJECT)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+OIDC_VARIABLE = "OIDC_CLIENT_SECRET"
+"""Variable (or, with _FILE, file) that holds the secret the identity provider knows this installation by."""
+CHOOSABLE = ("alerts_per_week", "granularity", "similar_floor", "keep_account_names", "retention_days")
+"""Settings that may change while running; the others are read once, at the start."""
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """A list in the file, or words separated by commas in a variable."""
@@ -75,6 +80,18 @@ class Settings(BaseSettings):
         le=60_000,
         description="milliseconds after which similar answers with what it has, by words",
     )
+    retention_days: int | None = Field(
+        None,
+        ge=190,
+        description="days after which a ticket's text, names and vector are erased (none: never)",
+    )
+    oidc_issuer: str = Field(
+        "", description="identity provider people may sign in with (none: passwords only)"
+    )
+    oidc_client_id: str = Field("", description="what the identity provider calls this installation")
+    oidc_role: Literal["", "viewer", "lead"] = Field(
+        "", description="role of people the identity provider knows and no admin added (none: refused)"
+    )
     webhook_allow: Words = Field((), description="internal hosts webhooks may reach, as host or host:port")
     requests_per_minute: int = Field(600, ge=1, description="requests a minute one key or address may make")
     sources: tuple[SourceSettings, ...] = Field((), description="connected ticketing tools")
@@ -110,6 +127,24 @@ class Settings(BaseSettings):
         if twice:
             raise ValueError(f"two sources are named {twice[0]}: give each a name of its own")
         return value
+
+    _fixed: frozenset[str] = PrivateAttr(frozenset())  # named by a variable or on the command line
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether a variable or an option of the command line decides this setting."""
+        return name in self._fixed
+
+    def overlaid(self, chosen: Mapping[str, Any]) -> Settings:
+        """These settings with `chosen` instead of the file's; what is fixed stays. Raises Invalid."""
+        free = {name: value for name, value in chosen.items() if name not in self._fixed}
+        try:
+            made = Settings(**(self.model_dump() | free))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            raise Invalid(f"{name}: {first['msg'].removeprefix('Value error, ')}", pointer=name) from None
+        made._fixed = self._fixed
+        return made
 
     @property
     def zone(self) -> ZoneInfo:
@@ -165,9 +200,11 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     environment = {k[len("FORESHOCK_") :].lower() for k in os.environ if k.startswith("FORESHOCK_")}
     values = {k: v for k, v in values.items() if k not in environment} | overrides
     try:
-        return Settings(**values)
+        made = Settings(**values)
     except ValidationError as error:
         raise Invalid(_explain(error, file, environment)) from None
+    made._fixed = frozenset(environment | set(overrides))
+    return made
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -15,14 +15,16 @@ from app.pipeline.deliver import deliver
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
 from app.pipeline.enrich import enrich
+from app.pipeline.erase import expire
 from app.pipeline.feeds import measure
 from app.pipeline.hooks import follow
-from app.pipeline.pull import connection, turn
+from app.pipeline.pull import asked, begun, connection, turn
 from app.runtime import Runtime
 
 log = logging.getLogger(__name__)
 MOST_BATCHES = 200  # of one drain, so that no step starves the others
 DELIVER_S = 2
+EXPIRE_S = 3600
 BACKTEST_S = 5
 SIMILAR_S = 300
 TURN_S = 10  # at most between two looks at whether a source is due
@@ -46,6 +48,9 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
     scheduler.add_job(lambda: drain("deliver", lambda: deliver(runtime)), "interval", seconds=DELIVER_S,
                       id="deliver")  # fmt: skip
     scheduler.add_job(lambda: keep_similar(runtime), "interval", seconds=SIMILAR_S, id="similar")
+    scheduler.add_job(lambda: answer(runtime), "interval", seconds=DELIVER_S, id="asked")
+    scheduler.add_job(lambda: retire(runtime), "interval", seconds=EXPIRE_S, id="expire",
+                      next_run_time=now(scheduler.timezone))  # fmt: skip
     for source in runtime.settings.sources:
         for step, every_s in (("pull", min(TURN_S, source.every_s)), ("follow", FOLLOW_S),
                               ("enrich", TURN_S), ("measure", MEASURE_S)):  # fmt: skip
@@ -65,6 +70,7 @@ def _reader(runtime: Runtime, name: str, step: str) -> Callable[[], None]:
 
 def work(runtime: Runtime) -> None:
     """Digest what has come in, then look for what is unusual."""
+    runtime.refresh()
     drain("digest", lambda: digest(runtime) > 0)
     drain("detect", lambda: bool(detect(runtime)) and False)
 
@@ -73,6 +79,19 @@ def keep_similar(runtime: Runtime) -> None:
     """Keep the similar-case index whole and its ranker fitted to what people tied together."""
     drain("index", lambda: cases.maintain(runtime))
     drain("learn", lambda: learning.learn(runtime) is not None)
+
+
+def answer(runtime: Runtime) -> None:
+    """Read the sources somebody asked for on the page."""
+    for name in asked(runtime):
+        begun(runtime, name)
+        drain(f"pull {name}", lambda name=name: turn(runtime, name, at_once=True) and False)  # type: ignore[misc]
+
+
+def retire(runtime: Runtime) -> None:
+    """Erase what has outlived its retention."""
+    runtime.refresh()
+    drain("expire", lambda: expire(runtime))
 
 
 def drain(name: str, step: Callable[[], bool]) -> None:

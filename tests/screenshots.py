@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.store import alerts, pages, patterns, sources
 from app.store.core import Store
 from app.web import mount
+from tests.e2e._operated import PASSWORD, operated
 from tests.e2e._small_desk import END, small_desk
 
 CHROMIUM = "/usr/bin/chromium"
@@ -96,12 +97,15 @@ def addresses(runtime: Runtime) -> Mapping[str, str]:
     return found | ({"recovered-pattern": f"/patterns/{fixed.id}"} if fixed else {})
 
 
-def picture(browser: Browser, base: str, found: Mapping[str, str], out: Path) -> None:
+def picture(
+    browser: Browser, base: str, found: Mapping[str, str], out: Path, *, signed_in: Any = None
+) -> None:
     for scheme in SCHEMES:
         for device, width in WIDTHS.items():
             context: Any = browser.new_context(
-                viewport={"width": width, "height": 850}, color_scheme=scheme, device_scale_factor=2
-            )
+                viewport={"width": width, "height": 850}, color_scheme=scheme, device_scale_factor=2,
+                storage_state=signed_in,
+            )  # fmt: skip
             page = context.new_page()
             for name, path in found.items():
                 page.goto(base + path)
@@ -164,6 +168,37 @@ def other_states(browser: Browser, filled: Runtime, folder: Path, out: Path) -> 
         picture(browser, base, {"trouble": "/"}, out)
 
 
+def operators_pages(browser: Browser, filled: Runtime, folder: Path, out: Path) -> None:
+    """Sources, webhooks, settings, users, keys, audit: empty, and as somebody runs them."""
+    empty = opened(folder, "unused.sqlite3", END)
+    with served(empty) as base:
+        names = ("sources", "webhooks", "users", "keys", "audit")
+        picture(browser, base, {f"{name}-empty": f"/{name}" for name in names}, out)
+    empty.close()
+    run = operated(filled, Clock(filled.now()))
+    found = {
+        "sources": "/sources", "source-add": "/sources/add?kind=zendesk&name=desk&address=https://acme.zendesk.com",
+        "webhooks": "/webhooks", "webhook": f"/webhooks/{run.takes}", "webhook-new": "/webhooks/new",
+        "webhook-disabled": f"/webhooks/{run.refuses}", "settings": "/settings", "users": "/users", "keys": "/keys",
+        "audit": "/audit", "audit-nothing": "/audit?actor=nobody", "account": "/account",
+    }  # fmt: skip
+    with served(run.runtime) as base:
+        picture(browser, base, {"sign-in-user": "/sign-in"}, out)
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{base}/sign-in")
+        page.get_by_label("Name").fill("mara")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{base}/")
+        picture(browser, base, found, out, signed_in=context.storage_state())
+        page.emulate_media(media="print")
+        for name in ("sources", "webhook", "settings", "audit"):
+            page.goto(base + found[name])
+            page.screenshot(path=out / f"{name}-print.png", full_page=True)
+        context.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -182,6 +217,7 @@ def main() -> None:
             picture(browser, base, found, options.out)
             picture_closely(browser, base, found, options.out)
         other_states(browser, runtime, Path(scratch), options.out)
+        operators_pages(browser, runtime, Path(scratch), options.out)
         browser.close()
         runtime.close()
 

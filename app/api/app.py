@@ -9,19 +9,24 @@ from fastapi import FastAPI
 
 from app.api import (
     alerts,
+    audit,
     backtests,
+    erasures,
     events,
     grouping,
+    keys,
     middleware,
     ops,
     patterns,
     problems,
     releases,
+    settings,
     similar,
     sources,
     subscriptions,
     suggestions,
     tickets,
+    users,
 )
 from app.api.webhooks import describe
 from app.runtime import Runtime
@@ -51,19 +56,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     )  # fmt: skip
     app.state.runtime = runtime
     resources = (
-        tickets,
-        patterns,
-        alerts,
-        backtests,
-        releases,
-        sources,
-        events,
-        subscriptions,
-        suggestions,
-        grouping,
-        similar,
-        ops,
-    )
+        tickets, patterns, alerts, backtests, releases, sources, events, subscriptions, suggestions, grouping, similar,
+        users, keys, settings, audit, erasures, ops,
+    )  # fmt: skip
     for resource in resources:
         app.include_router(resource.router)
     problems.install(app)

@@ -19,7 +19,9 @@ from app.store.paging import MOST
 
 
 def runtime(request: Request) -> Runtime:
+    """The runtime, with the settings as they stand now."""
     found: Runtime = request.app.state.runtime
+    found.refresh()
     return found
 
 
@@ -36,8 +38,8 @@ def _scope(scope: str) -> Callable[..., str]:
                 raise Problem(401, "this API key is unknown or revoked", headers=_CHALLENGE)
         elif access.keys_are_on(run):
             raise Problem(401, "send an API key: Authorization: Bearer fsk_...", headers=_CHALLENGE)
-        if key is not None and not access.allows(key, scope):
-            raise Problem(403, f"this key lacks the scope {scope}")
+        if key is not None:
+            access.require(key, scope)
         request.state.actor = key.name if key else "local"
         return request.state.actor  # type: ignore[no-any-return]
 

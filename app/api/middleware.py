@@ -10,12 +10,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.problems import problem
+from app.errors import ForeshockError
+from app.pipeline import access
 from app.runtime import Runtime
 from app.settings import LOOPBACK
+from app.store import keys
 
 WINDOW_S = 60
 UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
@@ -24,7 +28,7 @@ UNLIMITED = ("/healthz", "/readyz", "/metrics", "/static/")
 def install(app: FastAPI, runtime: Runtime) -> None:
     app.add_middleware(JsonOnly)
     app.add_middleware(BodyLimit, most=runtime.settings.body_limit_kb * 1024)
-    app.add_middleware(RateLimit, most=runtime.settings.requests_per_minute)
+    app.add_middleware(RateLimit, runtime=runtime)
     if runtime.settings.is_loopback:
         app.add_middleware(LocalHost, public=urlsplit(runtime.settings.public_url).hostname or "")
     app.add_middleware(RequestId)
@@ -143,12 +147,16 @@ class JsonOnly:
 
 
 class RateLimit:
-    """At most `most` requests a minute for each key or address, told by the RateLimit headers (draft -11)."""
+    """At most so many requests a minute for each key or address, told by the RateLimit headers (draft -11).
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
+    Only a key that exists has a count of its own: whoever makes keys up is counted by their address.
+    """
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app, self.runtime, self.most = app, runtime, runtime.settings.requests_per_minute
         self._lock = threading.Lock()
         self._counts: MutableMapping[str, int] = {}
+        self._keys: MutableMapping[str, str] = {}  # ids of keys seen in this window, by the secret's hash
         self._window = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +164,7 @@ class RateLimit:
             await self.app(scope, receive, send)
             return
         now = time.time()
-        used, left_s = self._use(self._who(scope), now)
+        used, left_s = self._use(await self._who(scope), now)
         told = {
             "RateLimit-Policy": f'"default";q={self.most};w={WINDOW_S}',
             "RateLimit": f'"default";r={max(0, self.most - used)};t={left_s}',
@@ -174,14 +182,32 @@ class RateLimit:
 
         await self.app(scope, receive, answer)
 
-    def _who(self, scope: Scope) -> str:
+    async def _who(self, scope: Scope) -> str:
+        scheme, _, secret = Headers(scope=scope).get("authorization", "").partition(" ")
+        if secret and scheme.lower() == "bearer":
+            key = await run_in_threadpool(self._key_id, secret.strip())
+            if key is not None:
+                return key
         client: Any = scope.get("client") or ("",)
-        return Headers(scope=scope).get("authorization") or str(client[0])
+        return f"address {client[0]}"
+
+    def _key_id(self, secret: str) -> str | None:
+        """The id of the key that has this secret; None when there is none, or when the store does not say."""
+        hashed = keys.digest(secret)
+        if hashed not in self._keys:
+            try:
+                found = access.key_of(self.runtime, secret)
+            except ForeshockError:
+                return None
+            if found is None:
+                return None
+            self._keys[hashed] = found.id
+        return self._keys[hashed]
 
     def _use(self, who: str, now: float) -> tuple[int, int]:
         with self._lock:
             window = int(now // WINDOW_S)
             if window != self._window:
-                self._window, self._counts = window, {}
+                self._window, self._counts, self._keys = window, {}, {}
             self._counts[who] = self._counts.get(who, 0) + 1
             return self._counts[who], int((window + 1) * WINDOW_S - now) + 1

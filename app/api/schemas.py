@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -25,9 +25,14 @@ from app.domain import (
 )
 from app.pipeline.feeds import Day, Feed
 from app.pipeline.pull import Progress
+from app.settings import CHOOSABLE, Settings
+from app.store.audit import Act
 from app.store.backtests import Backtest
+from app.store.choices import Choice
+from app.store.keys import Key
 from app.store.patterns import Edit
 from app.store.sources import Health
+from app.store.users import User
 from app.store.webhooks import Attempt
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
@@ -240,6 +245,47 @@ class FeedbackIn(Wire):
     verdict: Literal["right", "wrong", "helped"]
 
 
+class UserIn(Wire):
+    """Somebody who may sign in to the pages; the answer holds a temporary password, this once."""
+
+    model_config = _example({"name": "mara@example.com", "role": "lead"})
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    role: Literal["viewer", "lead", "admin"] = "viewer"
+
+
+class UserChange(Wire):
+    model_config = _example({"role": "admin"})
+    role: Literal["viewer", "lead", "admin"] | None = None
+    disabled: bool | None = None
+
+
+class KeyIn(Wire):
+    """An API key; the answer holds its secret, this once."""
+
+    model_config = _example({"name": "helpdesk sidebar", "scopes": ["read"]})
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+    scopes: list[Literal["read", "write", "admin"]] = Field(["read"], min_length=1)
+
+
+class SettingsChange(Wire):
+    """What may change while running; what is not named stays."""
+
+    model_config = _example({"alerts_per_week": 3, "granularity": "finer"})
+    alerts_per_week: float = 5.0
+    granularity: Literal["finer", "balanced", "broader"] = "balanced"
+    similar_floor: float | None = None
+    keep_account_names: bool = True
+    retention_days: int | None = None
+
+
+class ErasureIn(Wire):
+    """Whose tickets, or which ticket, to erase."""
+
+    model_config = _example({"requester": "r-7701"})
+    requester: Annotated[str, StringConstraints(strip_whitespace=True, max_length=320)] = ""
+    ticket: Text = ""
+
+
 class SubscriptionIn(Wire):
     """Where events go. Without a secret one is made; it is shown once, in the answer."""
 
@@ -444,3 +490,38 @@ def delivery(d: Delivery, attempts: list[Attempt] | None = None) -> dict[str, An
             for a in attempts
         ]}),
     }  # fmt: skip
+
+
+def user(u: User) -> dict[str, Any]:
+    return {
+        "id": u.id, "name": u.name, "role": u.role, "temporary_password": u.is_temporary,
+        "identity_provider": u.outside is not None, "created_at": time(u.created_at),
+        "signed_in_at": time(u.signed_in_at), "disabled_at": time(u.disabled_at),
+    }  # fmt: skip
+
+
+def key(k: Key) -> dict[str, Any]:
+    return {
+        "id": k.id, "name": k.name, "scopes": list(k.scopes), "created_at": time(k.created_at),
+        "used_at": time(k.used_at), "revoked_at": time(k.revoked_at),
+    }  # fmt: skip
+
+
+def act(a: Act) -> dict[str, Any]:
+    return {
+        "id": a.id, "at": time(a.at), "actor": a.actor, "type": a.type, "subject": a.subject,
+        "data": dict(a.data),
+    }  # fmt: skip
+
+
+def settings(now: Settings, chosen: Mapping[str, Choice]) -> dict[str, Any]:
+    """What may change while running, and where each value comes from: file, fixed or chosen."""
+    return {
+        name: {
+            "value": getattr(now, name),
+            "from": "fixed" if now.is_fixed(name) else "chosen" if name in chosen else "file",
+            "chosen_by": chosen[name].actor if name in chosen else None,
+            "chosen_at": time(chosen[name].at) if name in chosen else None,
+        }
+        for name in CHOOSABLE
+    }

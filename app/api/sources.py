@@ -10,7 +10,6 @@ from app.api import schemas
 from app.api.deps import Admin, Reader, Run, answer
 from app.ingest.webhooks import Delivery
 from app.pipeline import feeds, hooks, pull
-from app.store import sources
 
 router = APIRouter(tags=["sources"])
 
@@ -32,13 +31,13 @@ def get(request: Request, run: Run, actor: Reader, name: str) -> Response:
 @router.post("/v1/sources/{name}/pause", operation_id="pauseSource")
 def pause(request: Request, run: Run, actor: Admin, name: str) -> Response:
     """Stop reading a source; what it delivered stays."""
-    return _set(request, run, name, paused=True)
+    return _set(request, run, name, is_paused=True, actor=actor)
 
 
 @router.post("/v1/sources/{name}/resume", operation_id="resumeSource")
 def resume(request: Request, run: Run, actor: Admin, name: str) -> Response:
     """Read a source again, from where it stopped."""
-    return _set(request, run, name, paused=False)
+    return _set(request, run, name, is_paused=False, actor=actor)
 
 
 @router.post("/v1/sources/{name}/history/pause", operation_id="pauseHistory")
@@ -74,6 +73,5 @@ def webhook(run: Run, delivery: Annotated[Delivery, Depends(_delivery)], source:
     return {"hints": hooks.receive(run, source, delivery)}
 
 
-def _set(request: Request, run: Run, name: str, *, paused: bool) -> Response:
-    with run.store.write() as session:
-        return answer(request, schemas.source(sources.change(session, name, paused=paused)))
+def _set(request: Request, run: Run, name: str, *, is_paused: bool, actor: str) -> Response:
+    return answer(request, schemas.source(pull.pause(run, name, is_paused=is_paused, actor=actor)))

@@ -51,8 +51,7 @@ def change(
 @router.delete("/{id}", operation_id="deleteSubscription", status_code=204)
 def delete(run: Run, actor: Writer, id: str) -> Response:
     """Send nothing more to it and forget its secret."""
-    with run.store.write() as session:
-        webhooks.unsubscribe(session, id)
+    deliver.unsubscribe(run, id, actor=actor)
     return Response(status_code=204)
 
 

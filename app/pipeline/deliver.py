@@ -39,17 +39,18 @@ def deliver(runtime: Runtime, at: datetime | None = None) -> bool:
 
 
 def _send(runtime: Runtime, due: Due, at: datetime) -> Answer:
-    content = _body(runtime, due)
+    content = body_of(runtime, due.subscription, due.event)
     headers = sign.headers(due.secrets, due.event.id, at, content)
     return runtime.sender.post(due.subscription.url, content, headers)
 
 
-def _body(runtime: Runtime, due: Due) -> bytes:
+def body_of(runtime: Runtime, subscription: Subscription, event: Event) -> bytes:
+    """What is sent to a subscription to tell of an event."""
     text = None
-    if due.subscription.include_text:
+    if subscription.include_text:
         with runtime.store.read() as session:
-            text = _quotes(session, due.event)
-    return webhook.body(due.event, base_url=runtime.settings.base_url, text=text)
+            text = _quotes(session, event)
+    return webhook.body(event, base_url=runtime.settings.base_url, text=text)
 
 
 def _quotes(session: Session, event: Event) -> list[dict[str, str]]:
@@ -106,11 +107,22 @@ def subscribe(
 
 
 def change(runtime: Runtime, id_: str, values: dict[str, Any], *, actor: str) -> Subscription:
+    if "url" in values:
+        runtime.sender.check(values["url"])
     with runtime.store.write() as session:
         changed = webhooks.change(session, id_, values)
         names = {"changed": sorted(values)}
         events.write(session, "subscription.changed", id_, names, at=runtime.now(), actor=actor, owed=False)
     return changed
+
+
+def unsubscribe(runtime: Runtime, id_: str, *, actor: str) -> None:
+    """Send nothing more to an endpoint and forget its secret."""
+    with runtime.store.write() as session:
+        url = webhooks.subscription(session, id_).url
+        webhooks.unsubscribe(session, id_)
+        events.write(session, "subscription.removed", id_, {"url": url}, at=runtime.now(), actor=actor,
+                     owed=False)  # fmt: skip
 
 
 def rotate(runtime: Runtime, id_: str, *, actor: str) -> str:

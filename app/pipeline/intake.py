@@ -72,15 +72,16 @@ def accept(
         drafts = _without_boilerplate(session, fresh, stored)
         drafts = _with_messages(session, drafts) if enrich else drafts
         done = tickets.save(session, drafts, seen_at=at)
-        if enrich:
-            _want_messages(session, drafts, at)
         if deleted:
             tickets.delete(session, gone_from, deleted)
             messages.forget(session, gone_from, deleted)
         if checkpoint is not None:
             sources.save_checkpoint(session, checkpoint)
         ids = {s: tickets.known(session, s, [d.external_id for d in fresh if d.source == s]) for s in stored}
-    new, changed = set(done.new), set(done.changed)
+        new, changed = set(done.new), set(done.changed)
+        if enrich:  # an erased ticket is not taken again, nor is what was said in it
+            taken = [d for d in drafts if ids[d.source][d.external_id].id in new | changed]
+            _want_messages(session, taken, at)
     for draft in fresh:
         id_ = ids[draft.source][draft.external_id].id
         word = "accepted" if id_ in new else "updated" if id_ in changed else "duplicate"

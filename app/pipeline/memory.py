@@ -79,6 +79,9 @@ def of(runtime: Runtime) -> Memory:
     with runtime.store.read() as session:
         if held is None or held.turn != sources.note(session, NOTE).get("turn", 0):
             held = runtime.memory = load(runtime, session)
+        limits = parameters(runtime, session)
+    if held.grouping.state.parameters != limits:
+        held.grouping.adopt(limits)  # the dial was turned
     return held
 
 
@@ -221,7 +224,8 @@ def _neighbourhood(runtime: Runtime, session: Session, state: dict[str, object] 
         return Neighbourhood(limits)
     newest = tickets.newest(session) or EPOCH
     found = tickets.digested_since(session, newest - limits.memory - limits.window, runtime.embedder.model_id)
-    docs = [doc(t, i) for t, i in zip(found, items_of(runtime, session, found), strict=True)]
+    items = {i.ticket_id: i for i in items_of(runtime, session, found)}  # none of what was deleted since
+    docs = [doc(t, items[t.id]) for t in found if t.id in items]
     return Neighbourhood.restore(sources.terms(session), state, docs, settings=limits)
 
 

@@ -20,9 +20,10 @@ from app.ingest.sources import connect
 from app.pipeline import intake
 from app.runtime import Runtime
 from app.settings import SourceSettings, secret
-from app.store import sources, tickets
+from app.store import audit, sources, tickets
 from app.store.sources import Health
 
+ASKED = "asked"  # the note of sources to be read at once
 LIVE, HISTORY = "tickets", "history"  # streams
 MOST_PAGES = 200  # of live tickets in one turn, so that no source keeps the others waiting
 HISTORY_PAGES = 5  # in one turn: what is new is looked for again after so many
@@ -99,6 +100,37 @@ def progress(runtime: Runtime, name: str) -> Progress:
         left_s = spent_s * (1 - share) / share if share else None
     is_held, done = bool(note.get("held")), bool(note.get("done"))
     return Progress(done, is_held, int(note.get("tickets", 0)), share, left_s)
+
+
+def ask(runtime: Runtime, name: str, *, actor: str) -> None:
+    """Have the worker read a source as soon as it can, whichever process it is in."""
+    setting(runtime, name)
+    at = runtime.now()
+    with runtime.store.write() as session:
+        sources.save_note(session, ASKED, sources.note(session, ASKED) | {name: at.isoformat()})
+        audit.write(session, "source.asked", name, {}, at=at, actor=actor)
+
+
+def asked(runtime: Runtime) -> dict[str, datetime]:
+    """Sources somebody asked to be read, which the worker has not got to yet, and when."""
+    with runtime.store.read() as session:
+        return {name: datetime.fromisoformat(at) for name, at in sources.note(session, ASKED).items()}
+
+
+def begun(runtime: Runtime, name: str) -> None:
+    """The worker reads it now: what was asked for is on its way."""
+    with runtime.store.write() as session:
+        left = {n: at for n, at in sources.note(session, ASKED).items() if n != name}
+        sources.save_note(session, ASKED, left)
+
+
+def pause(runtime: Runtime, name: str, *, is_paused: bool, actor: str) -> Health:
+    """Stop reading a source, or go on from where it stopped."""
+    with runtime.store.write() as session:
+        found = sources.change(session, name, paused=is_paused)
+        type_ = "source.paused" if is_paused else "source.resumed"
+        audit.write(session, type_, name, {}, at=runtime.now(), actor=actor)
+    return found
 
 
 def setting(runtime: Runtime, name: str) -> SourceSettings:

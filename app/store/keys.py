@@ -12,8 +12,10 @@ from sqlmodel import Session
 
 from app.domain import sortable_id
 from app.errors import NotFound
+from app.store import users
 from app.store.records import insert_ignoring, record, table
 from app.store.tables import IdempotencyRow, KeyRow, WebSessionRow
+from app.store.users import User
 
 _K, _W, _I = (table(r).c for r in (KeyRow, WebSessionRow, IdempotencyRow))
 SCOPES = ("read", "write", "admin")
@@ -36,7 +38,7 @@ class Key:
 class WebSession:
     """A signed-in browser; `csrf` must come back with every form."""
 
-    key: Key
+    holder: Key | User
     csrf: str
     expires_at: datetime
 
@@ -96,17 +98,35 @@ def touch(session: Session, id_: str, *, at: datetime) -> None:
         row.used_at = at
 
 
-def sign_in(session: Session, token: str, key: Key, *, csrf: str, at: datetime, until: datetime) -> None:
+def sign_in(
+    session: Session, token: str, holder: Key | User, *, csrf: str, at: datetime, until: datetime
+) -> WebSession:
     session.execute(delete(WebSessionRow).where(_W.expires_at <= at))
-    session.add(WebSessionRow(hash=digest(token), key_id=key.id, csrf=csrf, created_at=at, expires_at=until))
+    is_user = isinstance(holder, User)
+    session.add(WebSessionRow(
+        hash=digest(token), key_id=None if is_user else holder.id, user_id=holder.id if is_user else None,
+        csrf=csrf, created_at=at, expires_at=until,
+    ))  # fmt: skip
+    return WebSession(holder, csrf, until)
 
 
 def web_session(session: Session, token: str, *, at: datetime) -> WebSession | None:
+    """The open session of this token, unless its key was revoked or its user disabled since."""
     row = session.get(WebSessionRow, digest(token))
     if row is None or row.expires_at <= at:
         return None
-    key = session.get(KeyRow, row.key_id)
-    return WebSession(record(Key, key), row.csrf, row.expires_at) if key and not key.revoked_at else None
+    holder = _key(session, row.key_id) if row.key_id else users.active(session, row.user_id or "")
+    return WebSession(holder, row.csrf, row.expires_at) if holder else None
+
+
+def _key(session: Session, id_: str) -> Key | None:
+    row = session.get(KeyRow, id_)
+    return record(Key, row) if row and not row.revoked_at else None
+
+
+def sign_out_user(session: Session, id_: str, *, but: str = "") -> None:
+    """Close every session of a user, except the one of token `but`."""
+    session.execute(delete(WebSessionRow).where(_W.user_id == id_, _W.hash != digest(but)))
 
 
 def sign_out(session: Session, token: str) -> None:

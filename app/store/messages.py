@@ -35,7 +35,7 @@ def due(session: Session, source: str, *, at: datetime, limit: int) -> list[Tick
     query = (
         select(TicketRow)
         .join(MessagesRow, (_M.source == _T.source) & (_M.external_id == _T.external_id))
-        .where(_M.source == source, _M.due_at <= at)
+        .where(_M.source == source, _M.due_at <= at, _T.status != Status.DELETED.value)
         .order_by(_M.created_at.desc(), _M.external_id)
         .limit(limit)
     )

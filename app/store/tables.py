@@ -381,10 +381,60 @@ class KeyRow(SQLModel, table=True):
     used_at: datetime | None = None
 
 
+class UserRow(SQLModel, table=True):
+    __tablename__ = "person"  # "user" is a word of SQL's own
+    id: str = Field(primary_key=True)
+    name: str = Field(unique=True)
+    role: str
+    password_hash: str = ""  # "": signs in by the identity provider only
+    is_temporary: bool = False  # the password was made by somebody else
+    outside: str | None = Field(default=None, unique=True)  # issuer and subject at the identity provider
+    created_at: datetime
+    disabled_at: datetime | None = None
+    signed_in_at: datetime | None = None
+
+
+class GuessRow(SQLModel, table=True):
+    """Attempts to sign in since the last one that went well, by keyed hash of who or where from."""
+
+    __tablename__ = "guess"
+    who: str = Field(primary_key=True)
+    attempts: int
+    at: datetime
+    shut_until: datetime | None = None
+
+
+class AuditRow(SQLModel, table=True):
+    """What a person did to the installation itself; what they did to alerts and patterns is an event."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("audit_by_time", "at", "id"),)
+    seq: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    at: datetime
+    actor: str
+    type: str
+    subject: str
+    data: dict[str, Any] = _json()
+
+
+class ChoiceRow(SQLModel, table=True):
+    """A setting chosen while running: it overlays the file's."""
+
+    __tablename__ = "choice"
+    name: str = Field(primary_key=True)
+    value: Any = Field(default=None, sa_column=Column(JSON))
+    at: datetime
+    actor: str
+
+
 class WebSessionRow(SQLModel, table=True):
+    """A signed-in browser: opened with a key or by a user."""
+
     __tablename__ = "web_session"
     hash: str = Field(primary_key=True)
-    key_id: str
+    key_id: str | None = None
+    user_id: str | None = None
     csrf: str
     created_at: datetime
     expires_at: datetime

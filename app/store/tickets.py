@@ -19,6 +19,7 @@ from app.store.records import columns, record, says, table
 from app.store.tables import RankerRow, TicketRow, VectorRow
 
 _T, _V, _R = table(TicketRow).c, table(VectorRow).c, table(RankerRow).c
+ERASED = "erased"  # content hash of a ticket that is never taken again
 CHUNK = 500  # bound parameters per IN list
 LOADED_AT_ONCE = 20_000  # vectors
 
@@ -77,7 +78,7 @@ def save(session: Session, drafts: Sequence[TicketDraft], *, seen_at: datetime) 
                 _row(draft) | {"id": id_, "seen_at": seen_at, "digested_at": None, "pattern_id": None}
             )
             new.append(id_)
-        elif before.content_hash == draft.content_hash or draft.updated_at < before.updated_at:
+        elif before.content_hash in (draft.content_hash, ERASED) or draft.updated_at < before.updated_at:
             unchanged.append(before.id)
         else:
             values = _row(draft)
@@ -116,7 +117,7 @@ def delete(session: Session, source: str, external_ids: Sequence[str]) -> tuple[
     for some in chunks(gone):
         session.execute(
             update(TicketRow)
-            .where(_T.id.in_(some), _T.status != Status.DELETED.value)
+            .where(_T.id.in_(some), _T.status != Status.DELETED.value, _T.content_hash != ERASED)
             .values(status=Status.DELETED.value, subject="", body="", resolution="", digested_at=None,
                     content_hash="deleted", revision=revision)
         )  # fmt: skip

@@ -7,7 +7,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from app.runtime import Runtime
-from app.web import edit, inbox, pattern, signin
+from app.web import audit, edit, inbox, pattern, settings, signin, sources, users, webhooks
 from app.web.render import STATIC
 from app.web.threads import Threads
 from app.web.traffic import Traffic
@@ -31,5 +31,5 @@ def mount(app: FastAPI, runtime: Runtime) -> None:
     app.state.traffic = Traffic(runtime)
     app.state.threads = Threads()
     app.mount("/static", _Assets(directory=STATIC), name="static")
-    for part in (inbox, edit, pattern, signin):
+    for part in (inbox, edit, pattern, sources, webhooks, settings, users, audit, signin):
         app.include_router(part.router)

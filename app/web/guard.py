@@ -1,6 +1,6 @@
 """Who is asking, and whether the page they look at really sent the form.
 
-With keys on, a page needs a session opened with an API key. Without keys only loopback may ask, by a
+As soon as a key or a user exists a page needs a session. Before that only loopback may ask, by a
 loopback name, so that no other site's page can reach the desk through the reader's browser. Every form
 carries a token either way.
 """
@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
 from fastapi import Depends, Form, Request
 
-from app.errors import ForeshockError
+from app.errors import Forbidden
 from app.pipeline import access
 from app.runtime import Runtime
 from app.settings import LOOPBACK
+from app.store.users import User
 
 COOKIE = "foreshock_session"
-
-
-class Forbidden(ForeshockError):
-    """The caller may not do this: sign in with another key, or send the form again from its page."""
-
-    title = "Not allowed"
-    status = 403
+ACCOUNT = "/account"  # where people with a temporary password are sent
 
 
 class SignInFirst(Exception):
@@ -38,14 +34,31 @@ class SignInFirst(Exception):
         self.url = f"/sign-in?then={quote(then)}"
 
 
+class ChoosePasswordFirst(SignInFirst):
+    """Somebody else made this user's password: choose another one before anything else."""
+
+    def __init__(self) -> None:
+        super().__init__("/")
+        self.url = ACCOUNT
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Who looks at a page; `token` must come back with every form."""
 
     name: str
     token: str
-    may_write: bool
+    scopes: tuple[str, ...]
     signed_in: bool
+    user: User | None = None  # None: an API key's session, or nobody needs to sign in
+
+    @property
+    def may_write(self) -> bool:
+        return access.allows(self, "write")
+
+    @property
+    def is_admin(self) -> bool:
+        return access.allows(self, "admin")
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -53,34 +66,60 @@ def runtime_of(request: Request) -> Runtime:
     return found
 
 
-Run = Annotated[Runtime, Depends(runtime_of)]
+def current(request: Request) -> Runtime:
+    """The runtime, with the settings as they stand now."""
+    found = runtime_of(request)
+    found.refresh()
+    return found
+
+
+Run = Annotated[Runtime, Depends(current)]
 
 
 def visitor(request: Request, run: Run) -> Visitor:
     """The visitor, who may read; SignInFirst when nobody is signed in."""
     if not access.keys_are_on(run):
         check_host(request, run)
-        return Visitor("local", keyless_token(run), may_write=True, signed_in=False)
+        return Visitor("local", keyless_token(run), ("admin",), signed_in=False)
     held = access.session_of(run, request.cookies.get(COOKIE, ""))
     if held is None:
         raise SignInFirst(_path(request))
-    return Visitor(held.key.name, held.csrf, access.allows(held.key, "write"), signed_in=True)
+    user = held.holder if isinstance(held.holder, User) else None
+    if user is not None and user.is_temporary and not request.url.path.startswith((ACCOUNT, "/sign-out")):
+        raise ChoosePasswordFirst
+    return Visitor(held.holder.name, held.csrf, held.holder.scopes, signed_in=True, user=user)
 
 
 Reader = Annotated[Visitor, Depends(visitor)]
 
 
-def writer(request: Request, run: Run, found: Reader, token: Annotated[str, Form()] = "") -> Visitor:
-    """The visitor, who may write and sent a form of ours."""
+def sender(request: Request, run: Run, found: Reader, token: Annotated[str, Form()] = "") -> Visitor:
+    """The visitor, who sent a form of ours."""
     check_origin(request, run)
     if not hmac.compare_digest(token.encode(), found.token.encode()):
         raise Forbidden("this form is out of date: go back, reload the page and send it again")
-    if not found.may_write:
-        raise Forbidden(f"the key {found.name!r} may read but not write: sign in with one that may")
     return found
 
 
-Writer = Annotated[Visitor, Depends(writer)]
+Sender = Annotated[Visitor, Depends(sender)]
+
+
+def _sender_with(scope: str) -> Callable[..., Visitor]:
+    def check(found: Sender) -> Visitor:
+        access.require(found, scope)
+        return found
+
+    return check
+
+
+def _admin_reader(found: Reader) -> Visitor:
+    access.require(found, "admin")
+    return found
+
+
+Writer = Annotated[Visitor, Depends(_sender_with("write"))]
+Admin = Annotated[Visitor, Depends(_sender_with("admin"))]
+AdminReader = Annotated[Visitor, Depends(_admin_reader)]
 
 
 def keyless_token(run: Runtime) -> str:

@@ -21,10 +21,10 @@ from app.pipeline import chosen, detect, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
 from app.runtime import Runtime
 from app.store import alerts, pages, patterns, releases, sources, tickets, views
-from app.store.sources import Health
 from app.store.views import View
 from app.web import shown
 from app.web.charts import Mark
+from app.web.freshness import Freshness, fresh
 from app.web.guard import Reader, Run, Writer
 from app.web.render import PageRoute, done, page
 from app.web.threads import Threads
@@ -105,15 +105,6 @@ class Evidence:
 
     ticket: Ticket
     why: Placement | None
-
-
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """One source in the head: fresh, behind, failing, paused or silent so far."""
-
-    health: Health
-    word: str
-    is_bad: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +209,7 @@ def standing(session: Session, run: Runtime, traffic: Traffic) -> Standing:
     return Standing(
         used=alerts.opened_since(session, now - detect.WEEK, tier=Tier.ALERT, besides=NOTICES),
         budget=chosen.alerts_per_week(session, run.settings),
-        sources=tuple(_fresh(h, run, now) for h in sources.health(session)),
+        sources=tuple(fresh(h, run, now) for h in sources.health(session)),
         checked_at=checked_at,
         waiting=tickets.count_undigested(session),
         tickets=tickets.total(session),
@@ -226,21 +217,6 @@ def standing(session: Session, run: Runtime, traffic: Traffic) -> Standing:
         silent_since=datetime.fromtimestamp(silent, now.tzinfo) if silent else None,
         is_stalled=checked_at is not None and now - checked_at > patience,
     )
-
-
-def _fresh(health: Health, run: Runtime, now: datetime) -> Freshness:
-    """A pulled source is late after three missed rounds; a pushed or imported one has no rounds to miss."""
-    every = {s.name: timedelta(seconds=s.every_s) for s in run.settings.sources}.get(health.name)
-    last = health.last_success_at
-    if health.paused:
-        return Freshness(health, "paused", is_bad=False)
-    if health.last_error and (last is None or (health.last_error_at or now) >= last):
-        return Freshness(health, "failing", is_bad=True)
-    if last is None:
-        return Freshness(health, "nothing yet", is_bad=False)
-    if every is not None and now - last > max(3 * every, timedelta(minutes=15)):
-        return Freshness(health, "behind", is_bad=True)
-    return Freshness(health, "fresh" if every is not None else "received", is_bad=False)
 
 
 def _address(tab: str, wanted: Mapping[str, str], cursor: str | None = None) -> str:

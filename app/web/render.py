@@ -45,7 +45,31 @@ NOTICES = {
     "view": "Saved. Everybody finds it on the inbox.",
     "forgotten": "Forgotten.",
     "fix": "Fix recorded. Whether it worked is judged every day from now on.",
+    "password": "Your password is changed. Other browsers were signed out.",
+    "first-admin": "You are the first admin. Sign in; from now on everybody does.",
+    "role": "The role is changed. It counts from the next click on.",
+    "user-disabled": "Disabled. All their sessions are closed.",
+    "user-enabled": "Enabled. They may sign in again.",
+    "key-revoked": "Revoked. It is refused from now on.",
+    "settings": "Saved. The worker follows with its next step; nothing needs a restart.",
+    "erased": "Erased, for good. The audit log says who did it.",
+    "paused": "Paused. What it delivered stays; nothing new is read.",
+    "resumed": "Resumed. It goes on from where it stopped.",
+    "asked": "Asked for. The worker reads it within seconds; reload to see.",
+    "webhook": "Saved.",
+    "enabled": "Enabled. What waited is sent now; replay what was missed.",
+    "disabled": "Switched off. What it is owed keeps waiting.",
+    "test-sent": "A test event is on its way; reload to see the answer.",
+    "replayed": "On its way again, under its first id; reload to see the answer.",
+    "removed": "Removed. Nothing more is sent to it.",
 }
+NAVIGATION = (
+    ("/", "Inbox", ("/patterns", "/alerts")),
+    ("/sources", "Sources", ()),
+    ("/webhooks", "Webhooks", ()),
+    ("/settings", "Settings", ("/users", "/keys", "/audit")),
+)
+"""The pages the head leads to: address, name, and other addresses that belong to each."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -85,7 +109,8 @@ def page(
     notice = NOTICES.get(name, "")
     content = _environment().get_template(template).render(
         visitor=visitor, words=words, now=runtime.now(), zone=runtime.settings.time_zone, notice=notice, undo=undo,
-        path=request.url.path, here=_here(request), incomplete=_incomplete(runtime, status), **values,
+        path=request.url.path, here=_here(request), incomplete=_incomplete(runtime, status),
+        navigation=_navigation(request.url.path), **values,
     )  # fmt: skip
     response = HTMLResponse(content, status)
     if notice:
@@ -96,6 +121,15 @@ def page(
 def _incomplete(runtime: Runtime, status: int) -> tuple[str, ...]:
     """Why numbers on a page may be too low, a sentence a source; an error page shows none."""
     return tuple(feeds.troubled(runtime).values()) if status < 400 else ()
+
+
+def _navigation(path: str) -> list[tuple[str, str, bool]]:
+    """(address, name, whether `path` is in it) of the head's links."""
+    return [
+        (address, name, path == address or path.startswith((f"{address.rstrip('/')}/", *beneath))
+         if address != "/" else path == "/" or path.startswith(beneath))
+        for address, name, beneath in NAVIGATION
+    ]  # fmt: skip
 
 
 def _here(request: Request) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from app.detectors.budget import chance_weeks
 from app.detectors.sentence import MOST_WEEKS, amount, plural, span
 from app.domain import Event, PatternState, Placement
+from app.store.audit import Act
 
 KINDS: Mapping[str, str] = {
     "new": "New",
@@ -187,7 +188,53 @@ def _word(value: object) -> str:
     return next((text for name, text in STATES.items() if name == value), str(value))
 
 
+DEEDS: Mapping[str, str] = {
+    "user.created": "Added a user", "user.changed": "Changed a role", "user.disabled": "Disabled a user",
+    "user.enabled": "Enabled a user", "user.password_reset": "Gave a temporary password",
+    "user.password_changed": "Changed their password", "user.linked": "Came by the identity provider",
+    "key.created": "Made an API key", "key.revoked": "Revoked an API key", "session.opened": "Signed in",
+    "session.shut": "Shut out after wrong attempts", "settings.changed": "Changed settings",
+    "tickets.erased": "Erased tickets", "tickets.expired": "Erased what outlived its retention",
+    "source.paused": "Paused a source", "source.resumed": "Resumed a source", "source.asked": "Asked for a sync",
+    "subscription.created": "Added an endpoint", "subscription.changed": "Changed an endpoint",
+    "subscription.rotated": "Rotated a secret", "subscription.removed": "Removed an endpoint",
+    "webhook.test": "Sent a test event", "release.recorded": "Recorded a release or fix",
+}  # fmt: skip
+PAGES = {"pat": "/patterns/", "alt": "/alerts/", "sub": "/webhooks/"}
+NOT_TOLD = {"links", "pattern_id", "alert_id", "ticket_ids"}
+"""What the audit log leaves out of an act's particulars: it is told beside them."""
+
+
+def deed(of: Act) -> str:
+    """What somebody did, in words."""
+    return DEEDS.get(of.type) or EVENTS.get(of.type, of.type.replace(".", " "))
+
+
+def target(of: Act) -> str:
+    """The page of what an act was done to; "" when it has none."""
+    page = PAGES.get(of.subject.partition("_")[0])
+    return f"{page}{of.subject}" if page else ""
+
+
+def particulars(of: Act) -> str:
+    """What an act adds to its name: "role viewer → lead"."""
+    told = []
+    for name, value in of.data.items():
+        if isinstance(value, Mapping) and set(value) == {"from", "to"}:
+            told.append(f"{name.replace('_', ' ')} {_plain(value['from'])} → {_plain(value['to'])}")
+        elif name not in NOT_TOLD and value not in ("", None, [], {}):
+            told.append(f"{name.replace('_', ' ')}: {_plain(value)}")
+    return "; ".join(told)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 FILTERS = {
+    "deed": deed, "target": target, "particulars": particulars,
     "kind": kind, "state": state, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
     "detail": detail, "compact": compact, "web_address": web_address, "amount": amount, "plural": plural,
 }  # fmt: skip

@@ -76,6 +76,21 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_attempt_delivery_id"), ["delivery_id"], unique=False)
 
     op.create_table(
+        "audit",
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=False),
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("seq"),
+        sa.UniqueConstraint("id"),
+    )
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index("audit_by_time", ["at", "id"], unique=False)
+
+    op.create_table(
         "backtest",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("asked_at", UTCDateTime(), nullable=False),
@@ -105,6 +120,14 @@ def upgrade() -> None:
         sa.Column("stream", sa.String(), nullable=False),
         sa.Column("state", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("source", "stream"),
+    )
+    op.create_table(
+        "choice",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.JSON(), nullable=True),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
         "delivery",
@@ -169,6 +192,14 @@ def upgrade() -> None:
         sa.Column("at", UTCDateTime(), nullable=False),
         sa.Column("actor", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("query_id", "ticket_id"),
+    )
+    op.create_table(
+        "guess",
+        sa.Column("who", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("shut_until", UTCDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("who"),
     )
     op.create_table(
         "hint",
@@ -246,6 +277,21 @@ def upgrade() -> None:
         batch_op.create_index("pattern_by_heir", ["merged_into"], unique=False)
         batch_op.create_index("pattern_by_last", ["last_at", "id"], unique=False)
 
+    op.create_table(
+        "person",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("password_hash", sa.String(), nullable=False),
+        sa.Column("is_temporary", sa.Boolean(), nullable=False),
+        sa.Column("outside", sa.String(), nullable=True),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("disabled_at", UTCDateTime(), nullable=True),
+        sa.Column("signed_in_at", UTCDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+        sa.UniqueConstraint("outside"),
+    )
     op.create_table(
         "placement",
         sa.Column("seq", sa.Integer(), nullable=False),
@@ -470,7 +516,8 @@ def upgrade() -> None:
     op.create_table(
         "web_session",
         sa.Column("hash", sa.String(), nullable=False),
-        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("key_id", sa.String(), nullable=True),
+        sa.Column("user_id", sa.String(), nullable=True),
         sa.Column("csrf", sa.String(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
         sa.Column("expires_at", UTCDateTime(), nullable=False),
@@ -526,6 +573,7 @@ def downgrade() -> None:
         batch_op.drop_index("placement_by_pattern")
 
     op.drop_table("placement")
+    op.drop_table("person")
     with op.batch_alter_table("pattern", schema=None) as batch_op:
         batch_op.drop_index("pattern_by_last")
         batch_op.drop_index("pattern_by_heir")
@@ -542,6 +590,7 @@ def downgrade() -> None:
     op.drop_table("messages")
     op.drop_table("idempotency")
     op.drop_table("hint")
+    op.drop_table("guess")
     op.drop_table("feedback")
     with op.batch_alter_table("event", schema=None) as batch_op:
         batch_op.drop_index("event_by_time")
@@ -557,12 +606,17 @@ def downgrade() -> None:
         batch_op.drop_index("delivery_by_subscription")
 
     op.drop_table("delivery")
+    op.drop_table("choice")
     op.drop_table("checkpoint")
     op.drop_table("boilerplate")
     with op.batch_alter_table("backtest", schema=None) as batch_op:
         batch_op.drop_index("backtest_by_time")
 
     op.drop_table("backtest")
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.drop_index("audit_by_time")
+
+    op.drop_table("audit")
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_attempt_delivery_id"))
 
