@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,9 +28,11 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
                   help="Foreshock finds recurring and emerging issues in a support queue.")  # fmt: skip
 keys = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 app.add_typer(keys, name="key")
+connected = typer.Typer(
+    no_args_is_help=True, help="Try a configured source, see how all are doing, hold a history."
+)
 people = typer.Typer(no_args_is_help=True, help="Add and manage people who may sign in.")
 app.add_typer(people, name="user")
-connected = typer.Typer(no_args_is_help=True, help="Try a configured source without storing anything.")
 app.add_typer(connected, name="source")
 console = Console(stderr=True)
 out = Console()
@@ -343,12 +345,14 @@ def demo(
     port: Port = None,
     folder: Annotated[Path, typer.Option(help="where the demo keeps its data")] = Path(".demo"),
     serve: Annotated[bool, typer.Option(help="start the service when the data is there")] = True,
+    via: Annotated[str, typer.Option(help="zendesk: through a simulated desk and the real connector")] = "",
 ) -> None:
     """Load the generated sample history and start the service on it."""
     chosen = settings.load(None, **demonstration.overrides(folder, port))
     if not demonstration.is_ready(folder):
-        with _progress("loading the sample") as show:
-            demonstration.load(folder, chosen, show)
+        way = demonstration.through(via) if via else nullcontext(demonstration.pushed)
+        with _progress("loading the sample") as show, way as arrive:
+            demonstration.load(folder, chosen, show, arrive=arrive)
     runtime = build(chosen)
     try:
         for line in demonstration.what_to_see(runtime):
@@ -419,11 +423,10 @@ def sync(name: Annotated[str, typer.Argument(help="source; none: all")] = "", co
 def source_check(name: str, config: Config = None) -> None:
     """Do credentials, permissions, fields and time zone work, and what do the first tickets look like?"""
     from app.ingest import normalise
-    from app.pipeline.pull import connected as reach
-    from app.pipeline.pull import setting
+    from app.pipeline import pull
 
-    with _runtime(config) as runtime, reach(runtime, setting(runtime, name)) as connector:
-        found = connector.check()
+    with _runtime(config) as runtime:
+        found = pull.connection(runtime, pull.setting(runtime, name)).check()
         for line in found.lines:
             out.print(f"{'ok   ' if line.ok else 'wrong'} {line.text}", highlight=False, soft_wrap=True)
         for raw in found.tickets[:5]:
@@ -437,13 +440,49 @@ def source_check(name: str, config: Config = None) -> None:
 @connected.command("inspect")
 def source_inspect(name: str, config: Config = None) -> None:
     """List the fields an instance has, as `field_map` takes them."""
-    from app.pipeline.pull import connected as reach
-    from app.pipeline.pull import setting
+    from app.pipeline import pull
 
-    with _runtime(config) as runtime, reach(runtime, setting(runtime, name)) as connector:
-        for column in connector.inspect():
+    with _runtime(config) as runtime:
+        for column in pull.connection(runtime, pull.setting(runtime, name)).inspect():
             choices = f"  ({', '.join(column.choices[:8])})" if column.choices else ""
             out.print(f"{column.path:40} {column.label}{choices}", highlight=False, soft_wrap=True)
+
+
+@connected.command("status")
+def source_status(config: Config = None) -> None:
+    """How each source is doing: last read, history and time left, remaining calls, errors in words."""
+    from app.pipeline import feeds
+
+    with _runtime(config) as runtime:
+        for feed in feeds.feeds(runtime):
+            out.print(f"{feed.health.name:20} {feed.state:8} {feed.says}", highlight=False, soft_wrap=True)
+            if feed.history is not None:
+                out.print(f"{'':20} {_told(feed.history)}", highlight=False)
+
+
+@connected.command("hold")
+def source_hold(name: str, config: Config = None) -> None:
+    """Stop reading a source's history; what is new is read all the same."""
+    from app.pipeline import pull
+
+    with _runtime(config) as runtime:
+        out.print(f"{name}: {_told(pull.hold(runtime, name, is_held=True))}", highlight=False)
+
+
+@connected.command("resume")
+def source_resume(name: str, config: Config = None) -> None:
+    """Read a source's history on, from where it stopped."""
+    from app.pipeline import pull
+
+    with _runtime(config) as runtime:
+        out.print(f"{name}: {_told(pull.hold(runtime, name, is_held=False))}", highlight=False)
+
+
+def _told(history: Any) -> str:
+    """How far a history has been read, in words."""
+    share = "not begun" if history.share is None else f"{history.share:.0%} read"
+    left = "" if not history.left_s else f", about {history.left_s / 60:,.0f} minutes left"
+    return f"history {share}, {history.tickets:,} tickets{left}{' (paused)' if history.held else ''}"
 
 
 @keys.command("create")

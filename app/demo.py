@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from app.backtest import Clock
 from app.domain import Change, RawTicket, Release, Tier
@@ -17,7 +20,7 @@ from app.pipeline.digest import digest
 from app.pipeline.intake import accept
 from app.runtime import Runtime
 from app.sample import Sample, generate, write
-from app.settings import Settings
+from app.settings import PROJECT, Settings
 from app.store import alerts, patterns, releases, tickets
 from app.store.core import Store
 
@@ -27,8 +30,35 @@ TICK = timedelta(hours=1)
 QUIET_H = 2  # hours without a ticket are looked at this often; a silent feed is noticed by then
 CHUNK = 500
 DONE = "ready"
+VIA = ("zendesk",)
 Progress = Callable[[int, int], None]
 Beside = Callable[[Runtime, datetime], None]
+SIMULATORS = PROJECT / "tests" / "simulators"
+
+
+class Arrive(Protocol):
+    """How tickets get into the store."""
+
+    def __call__(self, runtime: Runtime, raws: Sequence[RawTicket], *, backfill: bool = False) -> None: ...
+
+
+def pushed(runtime: Runtime, raws: Sequence[RawTicket], *, backfill: bool = False) -> None:
+    """Straight in."""
+    accept(runtime, raws, source_kind="sample", backfill=backfill)
+
+
+def through(via: str) -> AbstractContextManager[Arrive]:
+    """Tickets arrive through the connector of a ticketing tool, from its simulator over HTTP.
+
+    The simulators are part of the tests, which are not installed: Invalid without a checkout.
+    """
+    if via not in VIA:
+        raise Invalid(f"--via takes {', '.join(VIA)}, not {via!r}", pointer="via")
+    if not SIMULATORS.is_dir():
+        raise Invalid("--via needs the simulators, which are in the repository: run it from a checkout")
+    sys.path.insert(0, str(PROJECT))
+    found: AbstractContextManager[Arrive] = import_module("tests.simulators.sample").arriving()
+    return found
 
 
 def overrides(folder: Path, port: int | None) -> dict[str, Any]:
@@ -63,10 +93,12 @@ def load(
     *,
     end: datetime | None = None,
     beside: Beside = lambda _runtime, _at: None,
+    arrive: Arrive = pushed,
 ) -> Sample:
     """Generate the sample and bring the store to `end` as if Foreshock had been there all along.
 
     `beside` is called when living begins and after every tick: whoever else would have been there.
+    `arrive` is how tickets get in.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob("foreshock.sqlite3*"):
@@ -84,7 +116,7 @@ def load(
     old = [t for t in made.tickets if made.received[t.external_id] <= born]
     clock.at = born
     for start in range(0, len(old), CHUNK):
-        accept(runtime, old[start : start + CHUNK], source_kind="sample", backfill=True)
+        arrive(runtime, old[start : start + CHUNK], backfill=True)
     while some := digest(runtime):
         done += some
         progress(done, total)
@@ -94,7 +126,7 @@ def load(
         clock.at = at
         _record(runtime, marks)
         if arrived:
-            accept(runtime, arrived, source_kind="sample")
+            arrive(runtime, arrived)
         while some := digest(runtime):
             done += some
         if arrived or marks or at.hour % QUIET_H == 0 or at == end:

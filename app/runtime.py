@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -35,11 +37,15 @@ class Runtime:
     settings: Settings
     store: Store
     now: Now = utc_now
+    sleep: Callable[[float], None] = time.sleep  # how sources wait for their call limits
     transport: httpx.BaseTransport | None = None  # outgoing HTTP in tests
     look_up: Resolve = resolve
-    lock: threading.RLock = field(default_factory=threading.RLock)  # guards `memory` and `cases`
+    lock: threading.RLock = field(default_factory=threading.RLock)  # guards the fields below
     memory: Any = None  # pipeline.memory.Memory, once read
     cases: Any = None  # pipeline.cases.Casebook, once read
+    connections: dict[str, Any] = field(
+        default_factory=dict
+    )  # pipeline.pull: sources in use, those before them, since when
     process: str = field(default_factory=lambda: uuid.uuid4().hex)  # names this process in the writer's lease
     _chosen: dict[str, Any] = field(default_factory=dict)
     _given: Settings | None = None  # what `settings` was before anything was chosen
@@ -86,7 +92,15 @@ class Runtime:
         return MailServer(s.smtp_host, s.smtp_port, s.smtp_sender, s.smtp_user, password, s.smtp_security)
 
     def close(self) -> None:
+        self.disconnect()
         self.store.close()
+
+    def disconnect(self) -> None:
+        """Close what is open to ticketing tools."""
+        for *connectors, _ in self.connections.values():
+            for connector in filter(None, connectors):
+                connector.close()
+        self.connections.clear()
 
 
 def build(settings: Settings, *, now: Now = utc_now, migrate: bool = True) -> Runtime:

@@ -40,6 +40,8 @@ class SourceSettings(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
     kind: str
     every_s: int = Field(default=300, ge=10)
+    hook_secret: str = ""  # name of the secret that webhooks of this tool are signed with
+    hook_id_path: str = ""  # where a webhook of your own making keeps the ticket's id
     options: dict[str, Any] = {}
 
 
@@ -137,6 +139,15 @@ class Settings(BaseSettings):
         if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
             raise ValueError("must begin with sqlite:/// or postgresql://")
         return value.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @field_validator("sources")
+    @classmethod
+    def _distinct(cls, value: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+        names = [source.name for source in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are named {twice[0]}: give each a name of its own")
+        return value
 
     _fixed: frozenset[str] = PrivateAttr(frozenset())  # named by a variable or on the command line
 

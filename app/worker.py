@@ -15,8 +15,11 @@ from app.pipeline import cases, learning
 from app.pipeline.deliver import Outbox, mail_digests
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
+from app.pipeline.enrich import enrich
 from app.pipeline.erase import expire
-from app.pipeline.pull import asked, begun, pull
+from app.pipeline.feeds import measure
+from app.pipeline.hooks import follow
+from app.pipeline.pull import asked, begun, connection, turn
 from app.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -26,10 +29,15 @@ DELIVER_S = 1
 DIGEST_S = 60
 EXPIRE_S = 3600
 SIMILAR_S = 300
+TURN_S = 10  # at most between two looks at whether a source is due
+FOLLOW_S = 2
+MEASURE_S = 3600
 
 
 def schedule(runtime: Runtime) -> BackgroundScheduler:
-    """A running scheduler of digest-and-detect, delivery, retention and reading the sources; shut it down to stop."""
+    """A running scheduler of all steps; shut it down to stop. Invalid when a source's settings are wrong."""
+    for source in runtime.settings.sources:
+        connection(runtime, source)
     scheduler = BackgroundScheduler(
         timezone="UTC", job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": 3600}
     )
@@ -49,14 +57,20 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
     scheduler.add_job(lambda: retire(runtime), "interval", seconds=EXPIRE_S, id="expire",
                       next_run_time=now(scheduler.timezone))  # fmt: skip
     for source in runtime.settings.sources:
-        scheduler.add_job(_reader(runtime, source.name), "interval", seconds=source.every_s,
-                          id=f"pull {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip
+        for step, every_s in (("pull", min(TURN_S, source.every_s)), ("follow", FOLLOW_S),
+                              ("enrich", TURN_S), ("measure", MEASURE_S)):  # fmt: skip
+            scheduler.add_job(_reader(runtime, source.name, step), "interval", seconds=every_s,
+                              id=f"{step} {source.name}", next_run_time=now(scheduler.timezone))  # fmt: skip
     scheduler.start()
     return scheduler
 
 
-def _reader(runtime: Runtime, name: str) -> Callable[[], None]:
-    return lambda: drain(f"pull {name}", lambda: bool(pull(runtime, name)) and False)
+STEPS = {"pull": turn, "follow": follow, "enrich": enrich, "measure": measure}
+
+
+def _reader(runtime: Runtime, name: str, step: str) -> Callable[[], None]:
+    """One step of reading one source: each has its own rhythm, none waits for another."""
+    return lambda: drain(f"{step} {name}", lambda: STEPS[step](runtime, name))
 
 
 def work(runtime: Runtime) -> None:
@@ -76,7 +90,7 @@ def answer(runtime: Runtime) -> None:
     """Read the sources somebody asked for on the page."""
     for name in asked(runtime):
         begun(runtime, name)
-        _reader(runtime, name)()
+        drain(f"pull {name}", lambda name=name: turn(runtime, name, at_once=True) and False)  # type: ignore[misc]
 
 
 def retire(runtime: Runtime) -> None:

@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 HOSTS = {
     "127.0.0.1", "127.0.0.1:8321", "hooks.example.com", "foreshock.example.com", "www.standardwebhooks.com",
-    "acme.zendesk.com",
+    "acme.zendesk.com", "acme.freshdesk.com", "acme.my.salesforce.com", "acme.atlassian.net",
+    "api.atlassian.com", "id.atlassian.com", "acme.service-now.com",
 }  # fmt: skip
 HOST = re.compile(r"\b(?:[a-z0-9-]+\.)+(?:com|org|net|io|dev|co|ai)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.}/])/(?:home|root|Users|tmp|work|mnt|opt)/")

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.problems import Problem
 from app.errors import Invalid
-from app.pipeline import access
+from app.pipeline import access, feeds
 from app.runtime import Runtime
 from app.store.keys import Key
 from app.store.paging import MOST
@@ -100,7 +100,14 @@ def answer(request: Request, content: Any, *, tag: str | None = None, status: in
     held = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
     if tag in held or held == ["*"]:
         return Response(status_code=304, headers={"ETag": tag})
-    return JSONResponse(content, status, headers={"ETag": tag, "Cache-Control": "no-cache"})
+    headers = {"ETag": tag, "Cache-Control": "no-cache"} | _incomplete(request)
+    return JSONResponse(content, status, headers=headers)
+
+
+def _incomplete(request: Request) -> dict[str, str]:
+    """Says which sources are late, silent or failing: every number in the answer may miss their tickets."""
+    missing = feeds.troubled(runtime(request))
+    return {"Foreshock-Incomplete": ", ".join(sorted(missing))} if missing else {}
 
 
 def listing(request: Request, data: list[dict[str, Any]], next_cursor: str | None) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -23,6 +23,8 @@ from app.domain import (
     Suggestion,
     Ticket,
 )
+from app.pipeline.feeds import Day, Feed
+from app.pipeline.pull import Progress
 from app.settings import CHOOSABLE, Settings
 from app.store.audit import Act
 from app.store.backtests import Backtest
@@ -484,6 +486,25 @@ def source(h: Health) -> dict[str, Any]:
         "newest_ticket_at": time(h.newest_at), "last_error": h.last_error,
         "last_error_at": time(h.last_error_at), "notes": list(h.notes),
     }  # fmt: skip
+
+
+def feed(f: Feed, days: Sequence[Day] | None = None) -> dict[str, Any]:
+    h = f.health
+    return source(h) | {
+        "state": f.state, "says": f.says, "lag_s": f.lag_s, "cursor_at": time(h.read_to),
+        "next_read_at": time(h.next_at), "quota": {lane: dict(q) for lane, q in h.quota.items()},
+        "history": None if f.history is None else progress(f.history),
+        "messages_waiting": f.messages_waiting,
+        **({} if days is None else {"days": [
+            {"day": d.day.isoformat(), "stored": d.stored, "counted": d.counted, "gap": d.gap}
+            for d in days
+        ]}),
+    }  # fmt: skip
+
+
+def progress(p: Progress) -> dict[str, Any]:
+    """How far the history of a source has been read."""
+    return {"done": p.done, "paused": p.held, "tickets": p.tickets, "share": p.share, "left_s": p.left_s}
 
 
 def subscription(s: Subscription) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from app.domain import Checkpoint, RawTicket, Status
-from app.ingest.http import Answer, Api, Forbidden, Gone, Lane, Quota, Refused, Verdict
+from app.ingest.http import Answer, Api, Forbidden, Gone, Lane, Refused, Verdict
 from app.ingest.source import (
     Checkup,
     Column,
@@ -19,11 +19,13 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     State,
     attributes,
     begin,
     finish,
+    ident,
     instant,
     iso,
     mapped,
@@ -139,6 +141,13 @@ class Freshdesk:
             for field in self.api.get("/api/v2/ticket_fields").listed()
         )
 
+    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
+        """Lists give no totals."""
+        return None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
+
     def close(self) -> None:
         self.api.close()
 
@@ -159,7 +168,7 @@ class Freshdesk:
     def _taken(self, after: Checkpoint, state: State, position: State, answer: Answer, number: int) -> Page:
         """The page, and where the window, the list or the pass goes next."""
         rows = answer.listed()
-        keys = [(required(row.get("updated_at"), "updated_at"), text(row["id"])) for row in rows]
+        keys = [(required(row.get("updated_at"), "updated_at"), ident(row)) for row in rows]
         must_follow(self.name, keys, floor(required(position["since"], "bound"), SECOND))
         more = len(rows) >= self.options.page_size or 'rel="next"' in answer.headers.get("Link", "")
         following = advance(position, keys, following=str(number + 1) if more else None, tick=SECOND)
@@ -174,7 +183,7 @@ class Freshdesk:
             finish(state, position, begun=begun) if following is None else state | {"pass": following},
             more=following is not None,
             tickets=[self._ticket(row) for row in rows] if alive else (),
-            deleted=() if alive else [text(row["id"]) for row in rows],
+            deleted=() if alive else [ident(row) for row in rows],
         )
 
     def _ticket(self, row: Record) -> RawTicket:
@@ -183,7 +192,7 @@ class Freshdesk:
         status, source = text(row.get("status")), text(row.get("source"))
         form = "description_text" if row.get("description_text") is not None else "description"
         body = "" if source == OUTBOUND else text(row.get(form))
-        ticket_id = text(row["id"])
+        ticket_id = ident(row)
         extra: dict[str, Any] = {
             "escalated": any(
                 row.get(name) is True for name in ("is_escalated", "fr_escalated", "nr_escalated")
@@ -225,7 +234,7 @@ class Freshdesk:
                 rows = self.api.get(f"/api/v2/{kind}", per_page=100).listed()
             except (Refused, Forbidden):
                 rows = ()
-            self._names[kind] = {text(row["id"]): text(row.get("name")) for row in rows}
+            self._names[kind] = {ident(row): text(row.get("name")) for row in rows}
         return self._names[kind].get(text(key)) or text(key)
 
     def _details(self, ticket_id: str) -> Details | None:

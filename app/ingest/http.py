@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from app.errors import Invalid, TryLater
-from app.ingest.source import Line, Outside
+from app.ingest.source import Line, Outside, Quota
 
 TRIES = 6
 UNREADABLE_TRIES = 3
@@ -64,6 +64,10 @@ class CursorStuck(TryLater):
     """The tool handed out the same page twice; the walk stops and keeps what it has."""
 
 
+class TokenUnavailable(httpx.TransportError):
+    """The token endpoint gave none now; the request it was meant for can be tried again."""
+
+
 class Verdict(Enum):
     """What an answer means for the request that got it."""
 
@@ -104,15 +108,6 @@ class Answer:
         if isinstance(found, list) and all(isinstance(row, dict) for row in found):
             return found
         raise TryLater(f"{self.name}: the answer has not the form of this API: check base_url", after_s=300)
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What the tool says is left of its call limit, and for how long that must last."""
-
-    remaining: int
-    total: int
-    resets_s: float = 60.0
 
 
 @dataclass(slots=True)
@@ -316,6 +311,8 @@ class Api:
         """One sentence for a request that got no answer; raise if the settings are to blame."""
         causes = list(chain_of(error))
         where = f"{self.name}: {self.host}"
+        if isinstance(error, TokenUnavailable):
+            return f"{where} {error}"
         if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             raise Misconfigured(
                 f"{where} shows a certificate that is not trusted: check base_url, or set SSL_CERT_FILE "

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from app.domain import EPOCH, Checkpoint, RawTicket, Status
-from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Quota, Refused, Verdict
+from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Refused, Verdict
 from app.ingest.oauth import OAuth, RotatingToken, StaticToken
 from app.ingest.source import (
     Checkup,
@@ -22,12 +22,14 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     State,
     attributes,
     begin,
     chunks,
     finish,
+    ident,
     instant,
     iso,
     mapped,
@@ -116,7 +118,7 @@ class HubSpot:
         for batch in chunks(ids, BATCH):
             asked = {"properties": self._wanted, "inputs": [{"id": ticket_id} for ticket_id in batch]}
             rows += self.api.post(f"{self._objects}/tickets/batch/read", asked).record.get("results") or ()
-        found = {text(row["id"]) for row in rows}
+        found = {ident(row) for row in rows}
         gone = [ticket_id for ticket_id in ids if ticket_id not in found]
         return page(Checkpoint(self.name), {}, more=False, tickets=self._tickets(rows), deleted=gone)
 
@@ -132,7 +134,7 @@ class HubSpot:
             linked = self._associated(batch, "emails", "details")
             emails = self._emails([email for ids_of in linked.values() for email in ids_of])
             for row in rows:
-                said = [emails[email] for email in linked.get(text(row["id"]), ()) if email in emails]
+                said = [emails[email] for email in linked.get(ident(row), ()) if email in emails]
                 found.append(_details(row, said))
         return tuple(found)
 
@@ -156,6 +158,25 @@ class HubSpot:
             )
             for row in self._properties()
         )
+
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """The search says how many match."""
+        filters = [
+            {"propertyName": "createdate", "operator": "GTE", "value": str(_milliseconds(start))},
+            {"propertyName": "createdate", "operator": "LT", "value": str(_milliseconds(end))},
+        ]
+        asked = {
+            "filterGroups": [{"filters": filters}],
+            "sorts": [{"propertyName": MODIFIED, "direction": "ASCENDING"}],
+            "properties": [MODIFIED],
+            "limit": 1,
+            "after": "",
+        }
+        total = self.api.post(f"{self._objects}/tickets/search", asked, "search").record.get("total")
+        return total if isinstance(total, int) else None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
 
     def close(self) -> None:
         self.api.close()
@@ -193,7 +214,7 @@ class HubSpot:
         tickets = self._tickets(rows)
         merged = [loser for row in rows for loser in _merged(row)]
         more = bool((body.get("paging") or {}).get("next"))
-        keys = [(_modified(row), text(row["id"])) for row in rows]
+        keys = [(_modified(row), ident(row)) for row in rows]
         must_follow(self.name, keys, required(position["since"], "bound") - INDEX_SLACK)
         if more and keys and keys[-1][1] == position.get("drained"):
             raise CursorStuck(f"{self.name}: the search repeats one page; nothing was lost", after_s=900)
@@ -217,9 +238,7 @@ class HubSpot:
             after=listing["after"],
             properties="hs_merged_object_ids",
         )
-        gone = [
-            ticket_id for row in answer.listed("results") for ticket_id in (text(row["id"]), *_merged(row))
-        ]
+        gone = [ticket_id for row in answer.listed("results") for ticket_id in (ident(row), *_merged(row))]
         cursor = text(((answer.record.get("paging") or {}).get("next") or {}).get("after"))
         if cursor and cursor == listing["after"]:
             raise CursorStuck(f"{self.name}: the list of archived tickets repeats one page", after_s=900)
@@ -248,7 +267,7 @@ class HubSpot:
         for batch in chunks(ids, BATCH):
             asked = {"properties": EMAIL_PROPERTIES, "inputs": [{"id": email} for email in batch]}
             rows = self.api.post(f"{self._objects}/emails/batch/read", asked, "details").record.get("results")
-            found |= {text(row["id"]): row.get("properties") or {} for row in rows or ()}
+            found |= {ident(row): row.get("properties") or {} for row in rows or ()}
         return found
 
     def _stage(self, stage: str) -> Record:
@@ -258,13 +277,13 @@ class HubSpot:
                 pipelines = self.api.get("/crm/v3/pipelines/tickets").record.get("results") or ()
             except (Forbidden, Refused):
                 pipelines = ()
-            self._stages = {text(row["id"]): row for line in pipelines for row in line.get("stages") or ()}
+            self._stages = {ident(row): row for line in pipelines for row in line.get("stages") or ()}
         return self._stages.get(stage, {})
 
     def _tickets(self, rows: Sequence[Record]) -> tuple[RawTicket, ...]:
         if not rows:
             return ()
-        ids = [text(row["id"]) for row in rows]
+        ids = [ident(row) for row in rows]
         contacts, companies = self._associated(ids, "contacts"), self._associated(ids, "companies")
         return tuple(
             self._ticket(row, next(iter(contacts.get(key, ())), ""), next(iter(companies.get(key, ())), ""))
@@ -283,7 +302,7 @@ class HubSpot:
         } | outcomes(custom)
         return RawTicket(
             source=self.name,
-            external_id=text(row["id"]),
+            external_id=ident(row),
             created_at=instant(fields.get("createdate") or row.get("createdAt")) or _modified(row),
             updated_at=_modified(row),
             subject=text(fields.get("subject")),
@@ -380,11 +399,11 @@ def _details(row: Record, emails: Sequence[Record]) -> Details:
     closed = instant(fields.get("closed_date"))
     ordered = sorted(emails, key=lambda email: required(email.get("hs_timestamp"), "hs_timestamp"))
     outgoing = [email for email in ordered if email.get("hs_email_direction") == "EMAIL"]
-    before = [email for email in outgoing if closed and required(email["hs_timestamp"], "time") <= closed]
+    before = [email for email in outgoing if closed and required(email.get("hs_timestamp"), "time") <= closed]
     incoming = [email for email in ordered if email.get("hs_email_direction") == "INCOMING_EMAIL"]
     links = LINK.findall(" ".join(text(email.get("hs_email_text")) for email in outgoing))
     return Details(
-        external_id=text(row["id"]),
+        external_id=ident(row),
         body=text(incoming[0].get("hs_email_text")) if incoming and not fields.get("content") else "",
         resolution=text(before[-1].get("hs_email_text")) if before else "",
         articles=tuple(dict.fromkeys(links)),

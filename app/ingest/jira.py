@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ import httpx
 from app.domain import Checkpoint, RawTicket, Status
 from app.errors import Invalid, TryLater
 from app.ingest.adf import to_text
-from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Forbidden, Gone, Lane, Quota, Refused
+from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Forbidden, Gone, Lane, Refused
 from app.ingest.oauth import StaticToken
 from app.ingest.source import (
     Checkup,
@@ -22,11 +22,13 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     State,
     attributes,
     begin,
     finish,
+    ident,
     instant,
     iso,
     mapped,
@@ -162,12 +164,19 @@ class Jira:
     def inspect(self) -> tuple[Column, ...]:
         return tuple(
             Column(
-                f"fields.{field['id']}",
+                f"fields.{text(field.get('id'))}",
                 text(field.get("name")),
                 text((field.get("schema") or {}).get("type")),
             )
             for field in self.api.get("/rest/api/3/field").listed()
         )
+
+    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
+        """The search has no totals any more."""
+        return None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
 
     def close(self) -> None:
         self.api.close()
@@ -234,7 +243,7 @@ class Jira:
                 raise TryLater(
                     f"{self.name}: the list of ids expired while it was read; it starts over"
                 ) from error
-            listed.update(text(row["id"]) for row in body.get("issues") or ())
+            listed.update(ident(row) for row in body.get("issues") or ())
             token = _following(body)
             if token is None:
                 return frozenset(listed)
@@ -259,7 +268,9 @@ class Jira:
                 found = self.api.get("/rest/api/3/field").listed()
             except (Forbidden, Refused):
                 found = ()
-            schemas = {text((field.get("schema") or {}).get("custom")): text(field["id"]) for field in found}
+            schemas = {
+                text((field.get("schema") or {}).get("custom")): text(field.get("id")) for field in found
+            }
             self._fields = {
                 name: schemas[name] for name in (ORIGIN, ORGANIZATIONS, FEEDBACK) if name in schemas
             }
@@ -289,7 +300,7 @@ class Jira:
         } | outcomes(custom)
         return RawTicket(
             source=self.name,
-            external_id=text(row["id"]),
+            external_id=ident(row),
             created_at=required(fields.get("created") or fields.get("updated"), "created"),
             updated_at=required(fields.get("updated"), "updated"),
             subject=text(fields.get("summary")),
@@ -320,7 +331,7 @@ class Jira:
         found = list(embedded.get("comments") or ())
         while len(found) < int(embedded.get("total") or 0):
             more = self.api.get(
-                f"/rest/api/3/issue/{row['id']}/comment",
+                f"/rest/api/3/issue/{ident(row)}/comment",
                 "details",
                 startAt=len(found),
                 maxResults=100,

@@ -150,6 +150,11 @@ def tidied(raw: RawTicket, *, key: bytes, keep_account_names: bool, backfill: bo
     )
 
 
+def message(text: str, *, is_html: bool) -> str:
+    """What somebody said in a ticket's conversation, cleaned and redacted like a ticket's own text."""
+    return _private(text, (), is_html=is_html)
+
+
 def _without_text(raw: RawTicket) -> RawTicket:
     return replace(
         raw, subject="", body="", resolution="", account_name="", tags=(), machine_tags=(), attributes={}

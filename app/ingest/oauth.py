@@ -10,7 +10,15 @@ from typing import Any, Protocol
 
 import httpx
 
-from app.ingest.http import AuthFailed, Unreadable, code_of, json_of
+from app.ingest.http import (
+    AuthFailed,
+    Misconfigured,
+    TokenUnavailable,
+    Unreadable,
+    code_of,
+    json_of,
+    kind_of,
+)
 from app.ports import Now
 
 EARLY_S = 60.0  # renew this long before a token expires
@@ -60,10 +68,6 @@ class RotatingToken:
             draft.touch(mode=0o600)
             draft.write_text(token)
             draft.replace(self._path)
-
-
-class TokenUnavailable(httpx.TransportError):
-    """The token endpoint is busy: the request it was meant for can be tried again."""
 
 
 class OAuth(httpx.Auth):
@@ -116,9 +120,20 @@ class OAuth(httpx.Auth):
         try:
             body = json_of(response)
         except Unreadable:
-            raise TokenUnavailable("the token endpoint did not answer with JSON") from None
-        if response.status_code == 429 or response.status_code >= 500:
-            raise TokenUnavailable("the token endpoint is busy")
+            said = (
+                f"answered the request for a token with {kind_of(response)} instead of JSON: check base_url"
+            )
+            raise TokenUnavailable(said) from None
+        if response.status_code == 429:
+            raise TokenUnavailable("says the quota is used up (429 for a token)")
+        if response.status_code >= 500:
+            raise TokenUnavailable(f"is busy or failing ({response.status_code} for a token)")
+        if response.status_code in (404, 410):
+            raise Misconfigured(
+                f"{self._name}: {response.request.url.host} gives no tokens at {response.request.url.path} "
+                f"({response.status_code}): check base_url",
+                pointer="base_url",
+            )
         if not response.is_success or not isinstance(body, dict) or not body.get("access_token"):
             raise AuthFailed(
                 f"{self._name}: {response.request.url.host} gives no access token "

@@ -7,9 +7,9 @@ after it. One query cannot do both, because `^OR` binds only to the condition be
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -25,6 +25,7 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     State,
     attributes,
@@ -178,6 +179,16 @@ class ServiceNow:
         answer = self.api.get(self._path, sysparm_limit=1, sysparm_display_value="all")
         row: Record = (_rows(answer) or [{}])[0]
         return tuple(Column(name, name.replace("_", " ")) for name in sorted(row))
+
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """The header of a list of one counts them all, those hidden from this account included."""
+        query = f"opened_at>={_literal(start)}^opened_at<{_literal(end)}"
+        answer = self._read(query, limit=1, fields="sys_id")
+        total = answer.headers.get("X-Total-Count", "")
+        return int(total) if total.isdigit() else None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
 
     def close(self) -> None:
         self.api.close()
@@ -368,11 +379,16 @@ def _judge(response: httpx.Response, body: Any) -> Verdict | None:
     return Verdict.UNREADABLE if message and response.is_success else None
 
 
+def _literal(at: datetime) -> str:
+    """A plain time in a query is UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def _query(position: State) -> str:
-    since = required(position["since"], "since").astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    since = _literal(required(position["since"], "since"))
     if position["phase"] == "rest":
         return f"sys_updated_on={since}^sys_id>{position['id']}^ORDERBYsys_id"
-    upper = required(position["upper"], "upper").astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    upper = _literal(required(position["upper"], "upper"))
     return f"sys_updated_on>{since}^sys_updated_on<={upper}^ORDERBYsys_updated_on^ORDERBYsys_id"
 
 

@@ -14,7 +14,7 @@ import httpx
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from app.domain import Checkpoint, RawTicket, Source
-from app.errors import Invalid
+from app.errors import Invalid, TryLater
 from app.ports import Now, Page
 
 State = dict[str, Any]
@@ -77,6 +77,16 @@ class Details:
     resolution_is_html: bool = False
     articles: tuple[str, ...] = ()
     duplicate_of: str = ""
+    satisfaction: float | None = None  # 0 (bad) to 1 (good)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the tool says is left of its call limit, and for how long that must last."""
+
+    remaining: int
+    total: int
+    resets_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +134,14 @@ class Connector(Protocol):
         """What the messages of these tickets add; costs calls, so it has its own lane."""
         ...
 
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """How many tickets created in [start, end) the tool itself counts; None when it does not say."""
+        ...
+
+    def quotas(self) -> Mapping[str, Quota]:
+        """What the tool last said is left of its call limits, by lane."""
+        ...
+
     def check(self) -> Checkup: ...
     def inspect(self) -> tuple[Column, ...]: ...
     def close(self) -> None:
@@ -158,6 +176,14 @@ def instant(text: Any, zone: Any = UTC) -> datetime | None:
     except ValueError:
         return None
     return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC)
+
+
+def ident(record: Record, name: str = "id") -> str:
+    """The id of a record that a tool hands out; TryLater when it has none, because no row may be skipped."""
+    found = text(record.get(name))
+    if not found:
+        raise TryLater(f"the answer holds a record without {name}; trying again later", after_s=300)
+    return found
 
 
 def required(text: Any, what: str) -> datetime:
@@ -207,6 +233,16 @@ def opened(after: Checkpoint) -> State:
     if state.setdefault("v", STATE_VERSION) != STATE_VERSION:
         raise Invalid(f"source {after.source}: the checkpoint was written by a newer version; upgrade again")
     return state
+
+
+def seeded(source: str, stream: str, at: datetime) -> Checkpoint:
+    """A checkpoint of a stream that begins at `at`, as if everything before had been read."""
+    return Checkpoint(source, stream, {"v": STATE_VERSION, "read_to": iso(at), "sweep_at": iso(at)})
+
+
+def reached(point: Checkpoint) -> datetime | None:
+    """The newest change that was read."""
+    return instant(point.state.get("watermark"))
 
 
 def page(

@@ -29,6 +29,7 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     State,
     attributes,
     begin,
@@ -154,6 +155,14 @@ class Warehouse:
         since = iso(self.options.start_at - timedelta(seconds=1))
         rows = self._read({"since": since, "id": None, "until": iso(self._now())}, 1)
         return tuple(Column(name, name, type(value).__name__) for row in rows for name, value in row.items())
+
+    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
+        """The query is bound to changes, not to creations."""
+        return None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        """A database counts no calls."""
+        return {}
 
     def close(self) -> None:
         self._engine.dispose()

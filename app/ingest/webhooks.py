@@ -54,18 +54,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """Ids to fetch again, and ids the tool says are gone.
-
-    `key` is the same for a repeated delivery.
-    """
+    """Ids to fetch again; `key` is the same for a repeated delivery."""
 
     ids: tuple[str, ...] = ()
-    deleted: tuple[str, ...] = ()
     key: str = ""
 
 
 Verify = Callable[[Delivery, str, datetime], bool]
-Read = Callable[[Any, str], tuple[Sequence[str], Sequence[str]]]
+Read = Callable[[Any, str], Sequence[str]]
 
 
 def hints(kind: str, delivery: Delivery, *, secret: str, now: datetime, id_path: str = "") -> Hints:
@@ -85,10 +81,9 @@ def hints(kind: str, delivery: Delivery, *, secret: str, now: datetime, id_path:
         body = json.loads(delivery.body) if delivery.body.strip() else {}
     except (ValueError, RecursionError):
         raise Invalid("the body of this webhook is not JSON") from None
-    ids, deleted = read(body, id_path)
-    gone = _distinct(deleted)
+    ids = read(body, id_path)
     key = delivery.header(key_header) or hashlib.sha256(delivery.body).hexdigest()
-    return Hints(tuple(each for each in _distinct(ids) if each not in gone), gone, key)
+    return Hints(_distinct(ids), key)
 
 
 def _distinct(ids: Sequence[str]) -> tuple[str, ...]:
@@ -162,22 +157,20 @@ def _decoded(url: str) -> str:
 # --- what it hints at ------------------------------------------------------------------------------
 
 
-def _read_zendesk(body: Any, id_path: str) -> tuple[Sequence[str], Sequence[str]]:
+def _read_zendesk(body: Any, id_path: str) -> Sequence[str]:
     """An event names its ticket in `detail.id`; a trigger's template is the customer's own."""
     if not isinstance(body, dict):
-        return (), ()
+        return ()
     paths = [id_path] if id_path else ["detail.id", "ticket_id", "ticket.id", "id"]
-    return [next(filter(None, (text(dig(body, path)) for path in paths)), "")], ()
+    return [next(filter(None, (text(dig(body, path)) for path in paths)), "")]
 
 
-def _read_jira(body: Any, _id_path: str) -> tuple[Sequence[str], Sequence[str]]:
-    """The issue's id; a deleted issue can no longer be fetched, so its tombstone is taken as it comes."""
-    issue = text(dig(body, "issue.id"))
-    gone = isinstance(body, dict) and body.get("webhookEvent") == "jira:issue_deleted"
-    return ((), (issue,)) if gone else ((issue,), ())
+def _read_jira(body: Any, _id_path: str) -> Sequence[str]:
+    """The issue's id; that a deleted one is gone shows itself when it is fetched."""
+    return [text(dig(body, "issue.id"))]
 
 
-def _read_hubspot(body: Any, _id_path: str) -> tuple[Sequence[str], Sequence[str]]:
+def _read_hubspot(body: Any, _id_path: str) -> Sequence[str]:
     """A list of events; deletions and merges show themselves when the ids are fetched."""
     events = body if isinstance(body, list) else [body]
     mine = [
@@ -185,14 +178,14 @@ def _read_hubspot(body: Any, _id_path: str) -> tuple[Sequence[str], Sequence[str
     ]
     merges = [event["mergedObjectIds"] for event in mine if isinstance(event.get("mergedObjectIds"), list)]
     merged = [text(loser) for losers in merges for loser in losers]
-    return [*(text(event.get("objectId")) for event in mine), *merged], ()
+    return [*(text(event.get("objectId")) for event in mine), *merged]
 
 
-def _read_any(body: Any, id_path: str) -> tuple[Sequence[str], Sequence[str]]:
+def _read_any(body: Any, id_path: str) -> Sequence[str]:
     """Whatever automation rule or flow was written: the id at `id_path`, or under a usual name."""
     rows = body if isinstance(body, list) else [body]
     paths = [id_path] if id_path else ["ticket_id", "Id", "id", "sys_id", "freshdesk_webhook.ticket_id"]
-    return [next(filter(None, (text(dig(row, path)) for path in paths)), "") for row in rows], ()
+    return [next(filter(None, (text(dig(row, path)) for path in paths)), "") for row in rows]
 
 
 VENDORS: Mapping[str, tuple[Verify, Read, str]] = {

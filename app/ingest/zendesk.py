@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from app.domain import Checkpoint, RawTicket, Status
-from app.ingest.http import Api, CursorStuck, Forbidden, Gone, Lane, Quota, Refused, Verdict
+from app.ingest.http import Api, CursorStuck, Forbidden, Gone, Lane, Refused, Verdict
 from app.ingest.oauth import ClientCredentials, OAuth
 from app.ingest.source import (
     Checkup,
@@ -20,9 +20,11 @@ from app.ingest.source import (
     Line,
     Options,
     Outside,
+    Quota,
     Record,
     attributes,
     chunks,
+    ident,
     instant,
     mapped,
     opened,
@@ -88,7 +90,8 @@ class Zendesk:
 
     def pull(self, after: Checkpoint) -> Page:
         state = opened(after)
-        body = self._export(state.get("cursor"))
+        begin_at = instant(state.get("read_to"))  # of a stream that was told where to begin
+        body = self._export(state.get("cursor"), begin_at=begin_at)
         cursor = text(body.get("after_cursor")) or state.get("cursor")
         ended = body.get("end_of_stream") is True
         if not ended and cursor == state.get("cursor"):
@@ -106,6 +109,10 @@ class Zendesk:
             alive, gone = self._tickets(body)
             tickets += alive
             deleted += gone
+            told = {*gone, *(ticket.external_id for ticket in alive)}
+            deleted += [
+                ticket_id for ticket_id in batch if ticket_id not in told and self._is_gone(ticket_id)
+            ]
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
@@ -135,7 +142,9 @@ class Zendesk:
         fields = self.api.get("/api/v2/ticket_fields.json").record.get("ticket_fields") or []
         return tuple(
             Column(
-                f"custom_fields.{field['id']}" if field.get("removable", True) else text(field.get("type")),
+                f"custom_fields.{text(field.get('id'))}"
+                if field.get("removable", True)
+                else text(field.get("type")),
                 text(field.get("title")),
                 text(field.get("type")),
                 tuple(text(choice.get("value")) for choice in field.get("custom_field_options") or ()),
@@ -143,12 +152,29 @@ class Zendesk:
             for field in fields
         )
 
+    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
+        """The export gives no totals."""
+        return None
+
+    def quotas(self) -> Mapping[str, Quota]:
+        return self.api.quotas
+
     def close(self) -> None:
         self.api.close()
 
-    def _export(self, cursor: str | None, *, most: int | None = None) -> Record:
+    def _is_gone(self, ticket_id: str) -> bool:
+        """Lists leave out what is deleted; only the ticket's own address says so."""
+        try:
+            self.api.get(f"/api/v2/tickets/{ticket_id}.json")
+        except Gone:
+            return True
+        return False
+
+    def _export(
+        self, cursor: str | None, *, begin_at: datetime | None = None, most: int | None = None
+    ) -> Record:
         """One page of the export; a gateway timeout means the page was too big for the account."""
-        start = self._start()
+        start = self._start(begin_at)
         while True:
             try:
                 answer = self.api.get(
@@ -161,7 +187,7 @@ class Zendesk:
                     include="metric_sets,organizations",
                 )
             except Refused as error:
-                earlier = self._start()
+                earlier = self._start(begin_at)
                 if error.status_code == 504:
                     self._per_page = max(1, self._per_page // 2)
                 elif error.code == "StartTimeTooRecent" and earlier < start:
@@ -173,16 +199,17 @@ class Zendesk:
                 answer.listed("tickets")
                 return answer.record
 
-    def _start(self) -> int:
-        """Where the first page starts: `start_at`, or as late as the server allows."""
+    def _start(self, begin_at: datetime | None) -> int:
+        """Where the first page starts: `begin_at`, else `start_at`, or as late as the server allows."""
         latest = self.api.clock - timedelta(seconds=WITHHELD_S)
-        return int(min(self.options.start_at, latest).timestamp())
+        first = begin_at - timedelta(seconds=self.options.lookback_s) if begin_at else self.options.start_at
+        return int(min(max(first, self.options.start_at), latest).timestamp())
 
     def _tickets(self, body: Record) -> tuple[tuple[RawTicket, ...], tuple[str, ...]]:
         """Tickets to keep and ids of deleted ones; a scrubbed ticket's text is dropped here."""
         names = {org.get("id"): text(org.get("name")) for org in body.get("organizations") or ()}
         metrics = {item.get("ticket_id"): item for item in body.get("metric_sets") or ()}
-        rows: dict[str, Record] = {text(row["id"]): row for row in body.get("tickets") or ()}
+        rows: dict[str, Record] = {ident(row): row for row in body.get("tickets") or ()}
         deleted = tuple(key for key, row in rows.items() if row.get("status") == "deleted")
         alive = tuple(
             self._ticket(row, names, row.get("metric_set") or metrics.get(row["id"]) or {})
@@ -192,7 +219,7 @@ class Zendesk:
         return alive, deleted
 
     def _ticket(self, row: Record, names: Mapping[Any, str], metrics: Record) -> RawTicket:
-        ticket_id = text(row["id"])
+        ticket_id = ident(row)
         custom = mapped(row, self.options.field_map)
         tags = [text(tag) for tag in row.get("tags") or ()]
         rating = text((row.get("satisfaction_rating") or {}).get("score"))
@@ -244,9 +271,8 @@ class Zendesk:
     def _details(self, ticket_id: str) -> Details | None:
         """What the public comments say; None when the ticket's comments are gone."""
         try:
-            ticket = self.api.get(f"/api/v2/tickets/{ticket_id}.json", "details", include="metric_sets").body[
-                "ticket"
-            ]
+            answer = self.api.get(f"/api/v2/tickets/{ticket_id}.json", "details", include="metric_sets")
+            ticket: Record = answer.record.get("ticket") or {}
             comments = self._comments(ticket_id)
         except Gone:
             return None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session
 
-from app.domain import Checkpoint, RawTicket, Source, TicketDraft
+from app.domain import Checkpoint, RawTicket, Source, Status, TicketDraft
 from app.errors import Invalid
 from app.ingest import boilerplate, normalise
 from app.ingest.boilerplate import Boilerplate, LineCount, ScopeCount
 from app.runtime import Runtime
-from app.store import sources, tickets
+from app.store import messages, sources, tickets
 
 FUTURE = timedelta(days=1)  # clocks differ; a ticket from further ahead is a mistake
 
@@ -36,13 +36,17 @@ def accept(
     live_from: datetime | None = None,
     checkpoint: Checkpoint | None = None,
     deleted: Sequence[str] = (),
+    deleted_from: str = "",
+    enrich: bool = False,
     notes: Sequence[str] = (),
     at: datetime | None = None,
 ) -> dict[str, dict[str, str]]:
     """Store tickets and how far their source was read, together; say of each external id what became of it.
 
     Cleaning happens before the transaction; a ticket whose raw content is known is not cleaned again.
-    History, which raises nothing, is all (`backfill`) or what was created before `live_from`.
+    History, which raises nothing, is all (`backfill`) or what was created before `live_from`. `deleted` are
+    ids of the checkpoint's source, or of `deleted_from`. With `enrich` messages are read later where they
+    could tell more.
     """
     at = at or runtime.now()
     key, keep_names = runtime.key, runtime.settings.keep_account_names
@@ -58,22 +62,60 @@ def accept(
         else:
             is_old = backfill or (live_from is not None and raw.created_at < live_from)
             fresh.append(normalise.tidied(raw, key=key, keep_account_names=keep_names, backfill=is_old))
+    gone_from = checkpoint.source if checkpoint else deleted_from
     with runtime.store.write() as session:
         for name in sorted({r.source for r in raws} | ({checkpoint.source} if checkpoint else set())):
             sources.register(session, Source(name, source_kind))
             newest = max((r.created_at for r in raws if r.source == name), default=None)
-            sources.received(session, name, at=at, newest_at=newest, notes=notes)
-        done = tickets.save(session, _without_boilerplate(session, fresh, stored), seen_at=at)
+            changed_at = max((r.updated_at for r in raws if r.source == name and r.updated_at), default=None)
+            sources.received(session, name, at=at, newest_at=newest, read_to=changed_at, notes=notes)
+        drafts = _without_boilerplate(session, fresh, stored)
+        drafts = _with_messages(session, drafts) if enrich else drafts
+        done = tickets.save(session, drafts, seen_at=at)
+        if deleted:
+            tickets.delete(session, gone_from, deleted)
+            messages.forget(session, gone_from, deleted)
         if checkpoint is not None:
-            tickets.delete(session, checkpoint.source, deleted)
             sources.save_checkpoint(session, checkpoint)
         ids = {s: tickets.known(session, s, [d.external_id for d in fresh if d.source == s]) for s in stored}
-    new, changed = set(done.new), set(done.changed)
+        new, changed = set(done.new), set(done.changed)
+        if enrich:  # an erased ticket is not taken again, nor is what was said in it
+            taken = [d for d in drafts if ids[d.source][d.external_id].id in new | changed]
+            _want_messages(session, taken, at)
     for draft in fresh:
         id_ = ids[draft.source][draft.external_id].id
         word = "accepted" if id_ in new else "updated" if id_ in changed else "duplicate"
         outcome[draft.external_id] = {"status": word, "id": id_}
     return outcome
+
+
+def _with_messages(session: Session, drafts: Sequence[TicketDraft]) -> list[TicketDraft]:
+    """The drafts with what their messages told before."""
+    found = {
+        s: messages.found(session, s, [d.external_id for d in drafts if d.source == s])
+        for s in sorted({d.source for d in drafts})
+    }
+    return [enriched(d, found[d.source].get(d.external_id, {})) for d in drafts]
+
+
+def _want_messages(session: Session, drafts: Sequence[TicketDraft], at: datetime) -> None:
+    """Have messages read where they could tell what the ticket does not; of a deleted one none are kept."""
+    for source in sorted({d.source for d in drafts}):
+        mine = [d for d in drafts if d.source == source]
+        alive = [d for d in mine if d.status is not Status.DELETED]
+        lacking = {d.external_id: d.created_at for d in alive if not d.body or d.status.is_done}
+        messages.want(session, source, lacking, due_at=at)
+        messages.forget(session, source, [d.external_id for d in mine if d.status is Status.DELETED])
+
+
+def enriched(draft: TicketDraft, found: Mapping[str, Any]) -> TicketDraft:
+    """The ticket with what its messages told where it says nothing itself; how it ended, only once it has."""
+    told: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in found.items()
+        if not getattr(draft, name) and (draft.status.is_done or name not in messages.OUTCOME)
+    }
+    return replace(draft, **told) if told else draft
 
 
 def _ids(raws: Sequence[RawTicket], source: str) -> list[str]:

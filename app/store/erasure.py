@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, cast, delete, select, update
+from sqlalchemy import String, cast, delete, select, tuple_, update
 from sqlmodel import Session
 
 from app.domain import Status
 from app.store.records import table
-from app.store.tables import AlertRow, AttemptRow, EventRow, FeedbackRow, QueryRow, TicketRow
+from app.store.tables import AlertRow, AttemptRow, EventRow, FeedbackRow, MessagesRow, QueryRow, TicketRow
 from app.store.tickets import ERASED, chunks
 
-_T, _Q, _F, _A, _E, _N = (
-    table(r).c for r in (TicketRow, QueryRow, FeedbackRow, AlertRow, EventRow, AttemptRow)
+_T, _Q, _F, _A, _E, _N, _M = (
+    table(r).c for r in (TicketRow, QueryRow, FeedbackRow, AlertRow, EventRow, AttemptRow, MessagesRow)
 )
 WRITTEN = {"subject": "", "body": "", "resolution": "", "url": "", "account_name": "", "requester": ""}
 """What people wrote, and who they are: emptied."""
@@ -29,6 +29,7 @@ def of_requesters(session: Session, hashes: Sequence[str]) -> list[str]:
 
 def erase(session: Session, ticket_ids: Sequence[str], *, at: datetime) -> None:
     """Leave of a ticket its id, its source's number and its times: enough not to take it again."""
+    _forget_messages(session, ticket_ids)
     values: dict[str, Any] = WRITTEN | {
         "account": "", "customer": "unknown", "attributes": {}, "tags": [], "machine_tags": [],
         "articles": [], "status": Status.DELETED.value, "content_hash": ERASED, "digested_at": at,
@@ -38,6 +39,12 @@ def erase(session: Session, ticket_ids: Sequence[str], *, at: datetime) -> None:
         session.execute(delete(FeedbackRow).where(_F.ticket_id.in_(some)))
     for id_ in ticket_ids:
         _forget_in_answers(session, id_)
+
+
+def _forget_messages(session: Session, ticket_ids: Sequence[str]) -> None:
+    for some in chunks(ticket_ids):
+        these = select(_T.source, _T.external_id).where(_T.id.in_(some))
+        session.execute(delete(MessagesRow).where(tuple_(_M.source, _M.external_id).in_(these)))
 
 
 def _forget_in_answers(session: Session, ticket_id: str) -> None:
@@ -75,6 +82,7 @@ def expired(session: Session, before: datetime, *, limit: int) -> list[str]:
 
 def expire(session: Session, ticket_ids: Sequence[str]) -> None:
     """Take text and names out; product, times, pattern and the customer's keyed hash stay to be counted."""
+    _forget_messages(session, ticket_ids)
     for some in chunks(ticket_ids):
         session.execute(update(TicketRow).where(_T.id.in_(some)).values(**WRITTEN, tags=[], articles=[]))
 

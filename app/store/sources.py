@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import delete, select, tuple_, update
 from sqlmodel import Session
 
 from app.domain import Checkpoint, Source
 from app.errors import NotFound
 from app.store.records import record, table, upsert
-from app.store.tables import BoilerplateRow, CheckpointRow, NoteRow, SourceRow, TermRow
+from app.store.tables import (
+    BoilerplateRow,
+    CheckpointRow,
+    HintRow,
+    NoteRow,
+    SourceDayRow,
+    SourceRow,
+    TermRow,
+)
 
 _S, _B, _D = table(SourceRow).c, table(BoilerplateRow).c, table(TermRow).c
+_H, _Y = table(HintRow).c, table(SourceDayRow).c
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +39,19 @@ class Health:
     last_error_at: datetime | None
     newest_at: datetime | None
     notes: tuple[str, ...]
+    next_at: datetime | None
+    read_to: datetime | None
+    quota: Mapping[str, Mapping[str, float]]
+    silence_s: float
 
 
 def register(session: Session, source: Source) -> None:
     """Make the source known, or bring its kind and options up to date."""
     row = session.get(SourceRow, source.name)
     if row is None:
-        row = SourceRow(name=source.name, kind=source.kind, options={}, paused=source.paused, notes=[])
+        row = SourceRow(
+            name=source.name, kind=source.kind, options={}, paused=source.paused, notes=[], quota={}
+        )
         session.add(row)
     row.kind = source.kind
     if source.options:
@@ -46,6 +61,13 @@ def register(session: Session, source: Source) -> None:
 
 def health(session: Session) -> list[Health]:
     return [record(Health, row) for row in session.scalars(select(SourceRow).order_by(_S.name))]
+
+
+def one(session: Session, name: str) -> Health:
+    row = session.get(SourceRow, name)
+    if row is None:
+        raise NotFound(f"there is no source {name}")
+    return record(Health, row)
 
 
 def change(session: Session, name: str, **values: Any) -> Health:
@@ -59,13 +81,17 @@ def change(session: Session, name: str, **values: Any) -> Health:
 
 
 def received(session: Session, name: str, *, at: datetime, newest_at: datetime | None,
-             notes: Sequence[str] = ()) -> None:  # fmt: skip
+             read_to: datetime | None = None, notes: Sequence[str] = ()) -> None:  # fmt: skip
     """A pull or push went well."""
     row = session.get(SourceRow, name)
     if row is not None:
         row.last_success_at, row.last_error, row.notes = at, "", list(notes)
-        if newest_at and (row.newest_at is None or newest_at > row.newest_at):
-            row.newest_at = newest_at
+        row.newest_at = _later(row.newest_at, newest_at)
+        row.read_to = _later(row.read_to, read_to)
+
+
+def _later(known: datetime | None, heard: datetime | None) -> datetime | None:
+    return max(filter(None, (known, heard)), default=None)
 
 
 def checkpoint(session: Session, source: str, stream: str = "tickets") -> Checkpoint:
@@ -116,3 +142,67 @@ def terms(session: Session) -> list[tuple[str, int, int]]:
 def save_terms(session: Session, rows: Sequence[tuple[str, int, int]]) -> None:
     values = [{"table": t, "slot": s, "documents": n} for t, s, n in rows]
     upsert(session, TermRow, values, key=["table", "slot"])
+
+
+# --- one walker of an account ----------------------------------------------------------------------
+
+
+def take(session: Session, account: str, *, holder: str, now: datetime, until: datetime) -> bool:
+    """Take or renew the right to walk through an account; False while somebody else has it."""
+    held = note(session, f"walker:{account}")
+    if held.get("holder") not in (None, holder) and datetime.fromisoformat(held["until"]) > now:
+        return False
+    save_note(session, f"walker:{account}", {"holder": holder, "until": until.isoformat()})
+    return True
+
+
+def give_back(session: Session, account: str, *, holder: str) -> None:
+    if note(session, f"walker:{account}").get("holder") == holder:
+        save_note(session, f"walker:{account}", {})
+
+
+# --- hints from webhooks ---------------------------------------------------------------------------
+
+
+def hint(session: Session, source: str, external_ids: Iterable[str], *, due_at: datetime) -> None:
+    """Have tickets fetched; one told again before it was fetched keeps its place."""
+    for external_id in dict.fromkeys(external_ids):
+        row = session.get(HintRow, (source, external_id))
+        if row is None:
+            session.add(HintRow(source=source, external_id=external_id, due_at=due_at))
+        else:
+            row.told += 1
+    session.flush()
+
+
+def hinted(session: Session, source: str, *, at: datetime, limit: int) -> dict[str, int]:
+    """Tickets whose time to be fetched has come, and how often each was told."""
+    query = select(_H.external_id, _H.told).where(_H.source == source, _H.due_at <= at)
+    rows = session.execute(query.order_by(_H.due_at, _H.external_id).limit(limit))
+    return {str(external_id): int(told) for external_id, told in rows}
+
+
+def forget_hints(session: Session, source: str, followed: Mapping[str, int]) -> None:
+    """Of what was fetched, forget all that was not told again meanwhile."""
+    for external_id, told in followed.items():
+        session.execute(
+            delete(HintRow).where(_H.source == source, _H.external_id == external_id, _H.told == told)
+        )
+
+
+def delay_hints(session: Session, source: str, *, until: datetime) -> None:
+    session.execute(update(HintRow).where(_H.source == source, _H.due_at < until).values(due_at=until))
+
+
+# --- rows per day ----------------------------------------------------------------------------------
+
+
+def save_count(session: Session, source: str, day: date, counted: int, *, at: datetime) -> None:
+    values = {"source": source, "day": day.isoformat(), "counted": counted, "at": at}
+    upsert(session, SourceDayRow, [values], key=["source", "day"])
+
+
+def counts(session: Session, source: str, since: date) -> dict[date, int]:
+    """What the source itself counted, by day."""
+    query = select(_Y.day, _Y.counted).where(_Y.source == source, _Y.day >= since.isoformat())
+    return {date.fromisoformat(day): counted for day, counted in session.execute(query)}

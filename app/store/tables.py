@@ -29,6 +29,10 @@ class SourceRow(SQLModel, table=True):
     last_error_at: datetime | None = None
     newest_at: datetime | None = None  # newest ticket time received
     notes: list[str] = _json()
+    next_at: datetime | None = None  # not read again before
+    read_to: datetime | None = None  # the newest change that was read
+    quota: dict[str, Any] = _json()  # by lane: calls remaining, of how many
+    silence_s: float = 0.0  # a quieter feed than this was never seen; 0: too little is known
 
 
 class CheckpointRow(SQLModel, table=True):
@@ -36,6 +40,42 @@ class CheckpointRow(SQLModel, table=True):
     source: str = Field(primary_key=True)
     stream: str = Field(primary_key=True)
     state: dict[str, Any] = _json()
+
+
+class SourceDayRow(SQLModel, table=True):
+    """How many tickets a source itself counts for a day, to be held against what is stored."""
+
+    __tablename__ = "source_day"
+    source: str = Field(primary_key=True)
+    day: str = Field(primary_key=True)  # ISO date, UTC
+    counted: int
+    at: datetime
+
+
+class HintRow(SQLModel, table=True):
+    """A ticket that a webhook says has changed: to be fetched, then forgotten."""
+
+    __tablename__ = "hint"
+    source: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    due_at: datetime
+    told: int = 1  # how often, so that one told again while it is fetched is not forgotten
+
+
+class MessagesRow(SQLModel, table=True):
+    """What the messages of a ticket added to it, and whether they are to be read."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index("messages_due", "source", "created_at", sqlite_where=text("due_at IS NOT NULL"),
+              postgresql_where=text("due_at IS NOT NULL")),
+    )  # fmt: skip
+    source: str = Field(primary_key=True)
+    external_id: str = Field(primary_key=True)
+    created_at: datetime  # of the ticket: the newest go first
+    due_at: datetime | None = None
+    read_at: datetime | None = None
+    found: dict[str, Any] = _json()  # cleaned and redacted
 
 
 class TicketRow(SQLModel, table=True):

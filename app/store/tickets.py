@@ -248,6 +248,12 @@ def oldest(session: Session) -> datetime | None:
     return found
 
 
+def times(session: Session, source: str, since: datetime) -> list[datetime]:
+    """When the tickets of a source were created, oldest first."""
+    query = select(_T.created_at).where(_T.source == source, _T.created_at >= since)
+    return list(session.scalars(query.order_by(_T.created_at)))
+
+
 def newest(session: Session) -> datetime | None:
     found: datetime | None = session.scalar(select(func.max(_T.created_at)))
     return found

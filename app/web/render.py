@@ -15,6 +15,8 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.errors import ForeshockError, TryLater
+from app.pipeline import feeds
+from app.runtime import Runtime
 from app.web import charts, shown
 from app.web.guard import SignInFirst, Visitor, local_path, runtime_of
 
@@ -110,12 +112,18 @@ def page(
     notice = NOTICES.get(name, "")
     content = _environment().get_template(template).render(
         visitor=visitor, words=words, now=runtime.now(), zone=runtime.settings.time_zone, notice=notice, undo=undo,
-        path=request.url.path, here=_here(request), navigation=_navigation(request.url.path), **values,
+        path=request.url.path, here=_here(request), incomplete=_incomplete(runtime, status),
+        navigation=_navigation(request.url.path), **values,
     )  # fmt: skip
     response = HTMLResponse(content, status)
     if notice:
         response.delete_cookie(NOTICE)
     return response
+
+
+def _incomplete(runtime: Runtime, status: int) -> tuple[str, ...]:
+    """Why numbers on a page may be too low, a sentence a source; an error page shows none."""
+    return tuple(feeds.troubled(runtime).values()) if status < 400 else ()
 
 
 def _navigation(path: str) -> list[tuple[str, str, bool]]:

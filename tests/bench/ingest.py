@@ -22,18 +22,24 @@ from app.pipeline.digest import digest
 from app.settings import MODELS, load
 from app.store import tickets
 
-HELP = "tickets per second for clean, embed, group, detect; memory; cost per ticket at 5,000 and 20,000"
+SOURCES = ("zendesk", "freshdesk", "salesforce", "jira", "servicenow", "hubspot")
+HELP = "tickets per second for clean, embed, group, detect; memory; --source: a backfill through a connector"
 STEPS = (5_000, 20_000)
 SAMPLE = 1_000
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--stream", type=Path, required=True, help="JSON lines or CSV, plain or gzip")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--stream", type=Path, help="JSON lines or CSV, plain or gzip")
+    what.add_argument("--source", choices=SOURCES, help="read a simulated desk through its connector")
+    parser.add_argument("--tickets", type=int, default=50_000, help="how many the simulated desk has")
     parser.add_argument("--limit", type=int, default=None, help="only the first tickets of the stream")
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Import the stream into a scratch store and time what happens."""
+    """Import the stream into a scratch store, or read a simulated desk, and time what happens."""
+    if options.source:
+        return _backfill(options.source, options.tickets)
     mapping = importing.plan(options.stream, {}, keep_unknown=False)
     reading = columns.Reading(source="stream", now=datetime.now(UTC))
     rows = [importing.read(row, mapping, reading) for row in files.open_rows(options.stream)]
@@ -68,6 +74,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     return {"tickets": stored, "lost": len(raws) - stored + waiting, "tickets_per_s": round(len(raws) / took, 1),
             "peak_mb": round(peak), "cost_ratio_20k_5k": ratio,
             "stages_per_s": {k: round(v, 1) for k, v in stages.items()}}  # fmt: skip
+
+
+def _backfill(kind: str, tickets: int) -> dict[str, Any]:
+    """Read a simulated desk whole: the connector's own speed against what the call limits allow."""
+    from tests.bench._sources import backfill
+
+    found = backfill(kind, tickets)
+    print(f"{found['tickets']:,} tickets from {kind}: {found['calls_per_1000']} calls per 1,000 tickets")
+    print(f"  connector {found['connector_tickets_per_s']:10,.0f} tickets a second")
+    print(f"  quota     {found['quota_tickets_per_s']:10,.1f} tickets a second")
+    print(f"  memory grew by {found['memory_growth_mb']} MB after the first fifth")
+    return found
 
 
 @contextmanager

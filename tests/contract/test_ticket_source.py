@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import random
+import socket
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,7 +28,7 @@ from tests.simulators.jira import JiraSimulator
 from tests.simulators.salesforce import SalesforceSimulator
 from tests.simulators.server import Simulator
 from tests.simulators.servicenow import ServiceNowSimulator
-from tests.simulators.world import Clock, World
+from tests.simulators.world import Clock, Row, World
 from tests.simulators.zendesk import ZendeskSimulator
 
 HOST = "https://desk.example"
@@ -69,6 +73,7 @@ CASES = {
     ),
 }
 KINDS = sorted(CASES)
+CASES_OF_HOLES = int(os.environ.get("SOURCE_CASES", "200")) // 20
 
 
 def opened(
@@ -185,6 +190,67 @@ def test_nulls_and_unknown_fields_are_survived(kind: str) -> None:
     assert all(ticket.external_id and ticket.updated_at for ticket in tickets)
 
 
+def holes(value: Any, chance: random.Random, share: float) -> Any:
+    """The value with some of its fields null, some missing, and some of its lists null."""
+    if isinstance(value, dict):
+        kept = {name: item for name, item in value.items() if chance.random() > share}
+        return {name: holes(item, chance, share) for name, item in kept.items()}
+    if isinstance(value, list):
+        return [holes(item, chance, share) for item in value]
+    return None if chance.random() < share else value
+
+
+def said(row: Row) -> list[dict[str, Any]]:
+    """Messages in the forms of all tools at once; each reads its own fields."""
+    at = row.stamp.isoformat()
+    words = "See https://help.acme.example/hc/articles/360001"
+    return [
+        {
+            "id": f"{row.id}{number}", "author_id": number, "body": words, "body_text": words, "public": True,
+            "incoming": number == 0, "private": False, "created_at": at, "created": at, "jsdPublic": True,
+            "author": {"accountId": str(number)}, "via": {"source": {"rel": "merge"}}, "value": words,
+            "Id": str(number), "Incoming": number == 0, "MessageDate": at, "TextBody": words,
+            "hs_email_text": words, "hs_email_direction": "EMAIL", "hs_timestamp": at,
+            "element_id": f"{row.id:032x}", "element": "comments", "sys_created_on": at[:19],
+        }
+        for number in range(2)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.002, 0.02, 0.2])
+def test_whatever_field_is_null_or_missing_the_outcome_is_a_page_or_one_clear_line(
+    kind: str, share: float
+) -> None:
+    chance = random.Random(share)
+
+    def alter(response: httpx.Response) -> httpx.Response:
+        if not response.content:
+            return response
+        body = holes(response.json(), chance, share)
+        return httpx.Response(response.status_code, json=body, headers=plain(response))
+
+    survived, lines = 0, list[str]()
+    for seed in range(CASES_OF_HOLES):
+        source, sim = opened(kind, seed=seed, alter=alter)
+        sim.messages = {row.id: said(row) for row in sim.world.rows.values()}
+        ids = list(sim.world.truth())[:3]
+        steps: list[Callable[[], object]] = [
+            lambda s=source: first_tickets(s), lambda s=source, i=ids: s.fetch(i),  # type: ignore[misc]
+            lambda s=source, i=ids: s.details(i), source.check, source.inspect,  # type: ignore[misc]
+        ]  # fmt: skip
+        for step in steps:
+            try:
+                step()
+                survived += 1
+            except AssertionError:
+                survived += 1  # nothing came: another way to be empty
+            except ForeshockError as error:
+                lines.append(str(error))
+    assert survived > 0
+    assert all(10 < len(line) < 300 and "\n" not in line for line in lines)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("body", [b"[]", b"{}", b"null", b"7", b'"text"', b"[1]", b"", b'{"error": null}'])
 def test_an_answer_of_another_form_never_passes_for_the_end_of_the_list(kind: str, body: bytes) -> None:
@@ -228,6 +294,44 @@ def test_a_base_url_that_is_not_one_fails_at_start(kind: str) -> None:
         connect(Source("desk", kind, options), outside)
 
 
+def unreachable(cause: Exception) -> httpx.MockTransport:
+    """A network on which every connection fails for this reason."""
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("planned", request=request) from cause
+
+    return httpx.MockTransport(fail)
+
+
+LINES = {
+    "expired token": ("401", "renew the secret"),
+    "missing permission": ("403", "grant it the permission"),
+    "quota used up": ("429-long", "quota is used up"),
+    "wrong base URL": ("404", "check base_url"),
+    "HTML instead of JSON": ("html", "a web page instead of JSON: check base_url"),
+    "clock skew": ("", "s behind desk.example: set it by NTP"),
+    "certificate error": (ssl.SSLCertVerificationError("planned"), "a certificate that is not trusted"),
+    "DNS failure": (socket.gaierror(-2, "planned"), "cannot be found by DNS"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("trouble", LINES)
+def test_check_names_every_trouble_in_one_clear_line(kind: str, trouble: str) -> None:
+    fault, words = LINES[trouble]
+    _, sim = opened(kind)
+    sim.force = fault or None if isinstance(fault, str) else None
+    lost = unreachable(fault) if isinstance(fault, Exception) else None
+    checkup = configured(kind, sim, hours=-3 if trouble == "clock skew" else 0, transport=lost)
+    wrong = [line.text for line in checkup.lines if not line.ok]
+    if trouble in ("expired token", "missing permission") and "no access token" in wrong[0]:
+        words = "check client id, client secret and scope"  # the client itself was refused
+    assert len(wrong) == 1
+    assert words in wrong[0]
+    assert "\n" not in wrong[0]
+    assert sim.secret not in wrong[0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hours", [-5, 5])
 def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str, hours: int) -> None:
@@ -253,13 +357,20 @@ def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str, hours: int) -> Non
     assert len(desk.known()) == len(sim.world.truth())
 
 
-def configured(kind: str, sim: Simulator, *, secret: str = Simulator.secret, hours: int = 0) -> Checkup:
+def configured(
+    kind: str,
+    sim: Simulator,
+    *,
+    secret: str = Simulator.secret,
+    hours: int = 0,
+    transport: httpx.BaseTransport | None = None,
+) -> Checkup:
     """What `check` says about a source with this secret, on a machine whose clock is off by `hours`."""
     outside = Outside(
         now=lambda: sim.clock.now() + timedelta(hours=hours),
         secret=lambda _: secret,
         sleep=sim.clock.sleep,
-        transport=sim.transport,
+        transport=transport or sim.transport,
     )
     return examine(Source("desk", kind, {"base_url": HOST} | dict(CASES[kind].options)), outside)
 

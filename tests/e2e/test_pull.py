@@ -41,6 +41,7 @@ def test_a_desk_is_read_whole_its_history_raises_nothing_and_a_second_read_chang
         run = configured(runtime, clock, base_url)
         assert pull(run, "desk") > 0
         assert pull(run, "desk") == 0
+        run.disconnect()
     while digest(run):
         pass
     with run.store.read() as session:
@@ -66,6 +67,7 @@ def test_a_failure_is_kept_in_words_and_what_was_read_before_stays(
             sources.register(session, Source("desk", "zendesk"))
         with pytest.raises(ForeshockError, match=r"renew|check"):
             pull(run, "desk")
+        run.disconnect()
     with run.store.read() as session:
         [health] = sources.health(session)
     assert health.last_error

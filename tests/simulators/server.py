@@ -39,6 +39,7 @@ class Simulator:
         self.limits = dict(limits or {})
         self.sent: dict[str, deque[datetime]] = {}
         self.calls = 0
+        self.travel_s = 0.0  # of the virtual time that passed
         self.refused_at = -99
         self.turned_away = 0  # by the limits, not by planned faults
         self.faulty_calls = 60 if faults else 0
@@ -53,7 +54,9 @@ class Simulator:
             assert request.url.host in (self.host, "127.0.0.1"), "credentials went to another host"
             self.calls += 1
             self.log.append(f"{request.method} {request.url.path}")
-            self.clock.sleep(self.random.uniform(0.05, 1.0))
+            travel_s = self.random.uniform(0.05, 1.0)
+            self.travel_s += travel_s
+            self.clock.sleep(travel_s)
             self.world.between_requests()
             response = self.fault(request) or self.limit(request) or self.answer(request)
             response.headers["Date"] = format_datetime(self.clock.now(), usegmt=True)

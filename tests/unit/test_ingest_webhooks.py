@@ -125,9 +125,9 @@ def test_without_a_secret_nothing_is_accepted() -> None:
         hints("freshdesk", empty, secret="", now=NOW)
 
 
-def test_a_deleted_issue_is_a_tombstone_not_a_hint() -> None:
+def test_a_deleted_issue_is_a_hint_like_any_other() -> None:
     body = json.dumps({"webhookEvent": "jira:issue_deleted", "issue": {"id": "10006"}}).encode()
-    assert read("jira", jira(body)) == Hints((), ("10006",), "once")
+    assert read("jira", jira(body)) == Hints(("10006",), "once")
 
 
 def test_a_repeated_delivery_has_the_same_key() -> None:

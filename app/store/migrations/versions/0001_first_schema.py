@@ -206,6 +206,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("who"),
     )
     op.create_table(
+        "hint",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("external_id", sa.String(), nullable=False),
+        sa.Column("due_at", UTCDateTime(), nullable=False),
+        sa.Column("told", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "external_id"),
+    )
+    op.create_table(
         "idempotency",
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("request_hash", sa.String(), nullable=False),
@@ -214,6 +222,25 @@ def upgrade() -> None:
         sa.Column("answer", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
+    op.create_table(
+        "messages",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("external_id", sa.String(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("due_at", UTCDateTime(), nullable=True),
+        sa.Column("read_at", UTCDateTime(), nullable=True),
+        sa.Column("found", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "external_id"),
+    )
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.create_index(
+            "messages_due",
+            ["source", "created_at"],
+            unique=False,
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
+
     op.create_table(
         "note",
         sa.Column("name", sa.String(), nullable=False),
@@ -352,7 +379,19 @@ def upgrade() -> None:
         sa.Column("last_error_at", UTCDateTime(), nullable=True),
         sa.Column("newest_at", UTCDateTime(), nullable=True),
         sa.Column("notes", sa.JSON(), nullable=False),
+        sa.Column("next_at", UTCDateTime(), nullable=True),
+        sa.Column("read_to", UTCDateTime(), nullable=True),
+        sa.Column("quota", sa.JSON(), nullable=False),
+        sa.Column("silence_s", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "source_day",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("day", sa.String(), nullable=False),
+        sa.Column("counted", sa.Integer(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "day"),
     )
     op.create_table(
         "subscription",
@@ -527,6 +566,7 @@ def downgrade() -> None:
         batch_op.drop_index("subscription_by_product")
 
     op.drop_table("subscription")
+    op.drop_table("source_day")
     op.drop_table("source")
     with op.batch_alter_table("sighting", schema=None) as batch_op:
         batch_op.drop_index("sighting_by_topic")
@@ -554,7 +594,16 @@ def downgrade() -> None:
 
     op.drop_table("pattern")
     op.drop_table("note")
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.drop_index(
+            "messages_due",
+            sqlite_where=sa.text("due_at IS NOT NULL"),
+            postgresql_where=sa.text("due_at IS NOT NULL"),
+        )
+
+    op.drop_table("messages")
     op.drop_table("idempotency")
+    op.drop_table("hint")
     op.drop_table("guess")
     op.drop_table("feedback")
     with op.batch_alter_table("event", schema=None) as batch_op:
