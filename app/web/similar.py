@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
-from app.errors import Invalid
+from app.errors import Forbidden, Invalid
 from app.pipeline import learning, similar
-from app.web.guard import Forbidden, Reader, Run, Visitor, check_origin
+from app.web.guard import Reader, Run, Visitor, check_origin
 from app.web.render import PageRoute, page
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
