@@ -21,7 +21,7 @@ def list_(request: Request, run: Run, actor: Reader, cursor: Cursor = None, limi
     return listing(request, [schemas.backtest(b, whole=False) for b in found.items], found.next_cursor)
 
 
-@router.post("", operation_id="startBacktest")
+@router.post("", operation_id="startBacktest", status_code=202)
 def start(request: Request, run: Run, actor: Writer, content: schemas.BacktestIn) -> Response:
     """Have the worker replay the history under each of a few settings."""
     made = jobs.ask(run, content.model_dump(mode="json", exclude_none=True), actor=actor)

@@ -19,7 +19,10 @@ from app.store import patterns, tickets
 router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=Idempotent)
 
 
-@router.post("", operation_id="pushTickets", status_code=202)
+@router.post(
+    "", operation_id="pushTickets", status_code=202,
+    responses={207: {"description": "Some were refused: a result for each", "content": {"application/json": {}}}},
+)  # fmt: skip
 def push(
     run: Run, actor: Writer, content: Annotated[schemas.TicketIn | schemas.TicketsIn, Body()]
 ) -> Response:

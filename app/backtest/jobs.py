@@ -14,7 +14,7 @@ from app.detectors.guards import NOTICES
 from app.detectors.hindsight import Mark, Report, Told
 from app.domain import RawTicket, Release, sortable_id
 from app.errors import Conflict, ForeshockError, Invalid
-from app.pipeline import chosen, lease
+from app.pipeline import configure, lease
 from app.ports import Embedder
 from app.runtime import Runtime
 from app.settings import Settings
@@ -35,7 +35,7 @@ def ask(runtime: Runtime, options: Mapping[str, Any], *, actor: str) -> Backtest
     with runtime.store.write() as session:
         if not tickets.total(session):
             raise Invalid("there are no tickets to replay: import a history first")
-        in_force = {"alerts_per_week": chosen.alerts_per_week(session, runtime.settings),
+        in_force = {"alerts_per_week": runtime.settings.alerts_per_week,
                     "granularity": runtime.settings.granularity}  # fmt: skip
         asked: Sequence[Mapping[str, Any]] = options.get("runs") or ({},)
         runs = [in_force | dict(run) for run in asked]
@@ -77,7 +77,7 @@ def apply(runtime: Runtime, id_: str, *, run: int, actor: str) -> Mapping[str, A
     runs = found.options["runs"]
     if not 0 <= run < len(runs):
         raise Invalid(f"run must be between 0 and {len(runs) - 1}", pointer="/run")
-    chosen.choose(runtime, **runs[run], actor=actor, because=id_)
+    configure.apply_settings(runtime, runs[run], actor=actor)
     return dict(runs[run])
 
 

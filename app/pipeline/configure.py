@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.errors import Conflict, Invalid
-from app.pipeline import chosen
 from app.runtime import Runtime
 from app.settings import CHOOSABLE, Settings
-from app.store import audit, choices, sources
+from app.store import audit, choices
 
 
 def apply_settings(runtime: Runtime, values: Mapping[str, Any], *, actor: str) -> Settings:
@@ -26,11 +25,6 @@ def apply_settings(runtime: Runtime, values: Mapping[str, Any], *, actor: str) -
     after = before.overlaid(values)
     plain = {name: getattr(after, name) for name in values}
     changed = {n: v for n, v in plain.items() if v != getattr(before, n)}
-    with runtime.store.read() as session:
-        from_backtest = chosen.alerts_per_week(session, before) != before.alerts_per_week
-    if "alerts_per_week" in values and from_backtest:
-        with runtime.store.write() as session:
-            sources.save_note(session, chosen.NOTE, {})  # a budget applied from a backtest ends here
     if changed:
         at = runtime.now()
         told = {n: {"from": getattr(before, n), "to": v} for n, v in changed.items()}

@@ -44,7 +44,7 @@ from app.domain import (
     TopicKind,
     sortable_id,
 )
-from app.pipeline import chosen, fixes, lease, lifecycle, memory, suggest
+from app.pipeline import fixes, lease, lifecycle, memory, suggest
 from app.pipeline.memory import NOTE as DIGEST_NOTE
 from app.pipeline.memory import Memory
 from app.pipeline.regroup import about
@@ -134,8 +134,7 @@ def _prepare(
     spans = [(f.since.timestamp(), f.at.timestamp()) for f in notices if f.kind == "mass_event"]
     if spans:
         desk = Desk.build(series, held.clock, moment, voids=[*voids, *spans])
-    with runtime.store.read() as session:
-        budget = chosen.alerts_per_week(session, runtime.settings)
+    budget = runtime.settings.alerts_per_week
     broad = max(1, held.book.active(moment - DORMANT_AFTER.total_seconds(), BROAD))
     bars = (
         threshold(active, budget),
@@ -285,7 +284,7 @@ def _tiers(
     runtime: Runtime, session: Session, tick: Tick, findings: Sequence[Finding]
 ) -> list[tuple[Finding, Tier]]:
     """Which findings are alerts: by the budget, but for notices and for a verified fix that did not hold."""
-    per_week = chosen.alerts_per_week(session, runtime.settings)
+    per_week = runtime.settings.alerts_per_week
     weeks = min(horizon_weeks(per_week), tick.desk.age_days(tick.at.timestamp()) / 7.0)
     used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT, besides=NOTICES)
     rules = [f for f in findings if f.kind not in NOTICES]

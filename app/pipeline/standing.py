@@ -14,7 +14,6 @@ from app.detectors.budget import confidence
 from app.detectors.coldstart import ColdStart, Signal, cold_start
 from app.detectors.guards import NOTICES
 from app.domain import Alert, Ticket, Tier
-from app.pipeline import chosen
 from app.runtime import Runtime
 from app.store import alerts, tickets, topics
 
@@ -29,7 +28,7 @@ def status(runtime: Runtime) -> dict[str, Any]:
     """What the head of the inbox says about the desk as a whole."""
     now = runtime.now()
     with runtime.store.read() as session:
-        budget = chosen.alerts_per_week(session, runtime.settings)
+        budget = runtime.settings.alerts_per_week
         used = alerts.opened_since(session, now - WEEK, tier=Tier.ALERT, besides=NOTICES)
         waiting = sum(a.tier is Tier.WATCH for a in alerts.unresolved(session))
         feedback = _feedback(session, now)

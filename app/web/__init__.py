@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Response
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
 from app.runtime import Runtime
@@ -42,7 +43,12 @@ class _Assets(StaticFiles):
 
 
 def mount(app: FastAPI, runtime: Runtime) -> None:
-    """Add the pages and their files to `app`."""
+    """Add the pages and their files to `app`.
+
+    Answers are packed. What a form's token is worth to a reader of sizes (the BREACH attack) is little: the
+    session's cookie does not come with another site's requests.
+    """
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.state.runtime = runtime
     app.state.traffic = Traffic(runtime)
     app.state.threads = Threads()

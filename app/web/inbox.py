@@ -17,7 +17,7 @@ from app.detectors.guards import NOTICES
 from app.detectors.thread import Thread
 from app.domain import Alert, Change, Pattern, Placement, Release, Ticket, Tier
 from app.errors import Conflict, Invalid
-from app.pipeline import chosen, detect, review
+from app.pipeline import detect, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
 from app.runtime import Runtime
 from app.store import alerts, pages, patterns, releases, sources, tickets, views
@@ -208,7 +208,7 @@ def standing(session: Session, run: Runtime, traffic: Traffic) -> Standing:
     patience = timedelta(seconds=max(10 * run.settings.tick_s, 900))
     return Standing(
         used=alerts.opened_since(session, now - detect.WEEK, tier=Tier.ALERT, besides=NOTICES),
-        budget=chosen.alerts_per_week(session, run.settings),
+        budget=run.settings.alerts_per_week,
         sources=tuple(fresh(h, run, now) for h in sources.health(session)),
         checked_at=checked_at,
         waiting=tickets.count_undigested(session),

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Request, Response
 
 from app.errors import ForeshockError, Invalid, NotFound
 from app.ingest.redact import redact
-from app.pipeline import chosen, configure, erase
+from app.pipeline import configure, erase
 from app.pipeline.cases import behind
 from app.runtime import Runtime
 from app.settings import CHOOSABLE, Settings
@@ -130,10 +130,9 @@ def _settings(
 ) -> Response:
     with run.store.read() as session:
         made, count = choices.every(session), tickets.total(session)
-        in_force = {"alerts_per_week": chosen.alerts_per_week(session, run.settings)}  # as a backtest set it
     shown = {
         name: Shown(
-            (typed or in_force).get(name, getattr(run.settings, name)), getattr(run.given, name),
+            (typed or {}).get(name, getattr(run.settings, name)), getattr(run.given, name),
             run.settings.is_fixed(name), made.get(name),
         )
         for name in CHOOSABLE

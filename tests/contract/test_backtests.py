@@ -9,11 +9,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.backtest import Clock, history, jobs
-from app.pipeline import chosen
 from app.pipeline.digest import digest
 from app.pipeline.intake import accept
 from app.runtime import Runtime
-from app.store import backtests, events
+from app.store import backtests
 from tests.fakes import START, raw
 
 DAYS = 30
@@ -101,14 +100,10 @@ def test_a_chosen_run_is_put_in_force_and_kept_in_the_audit_trail(desk: Runtime,
     jobs.work(desk)
     assert api.post(apply, json={"run": 2}).status_code == 422
     assert api.post(apply, json={"run": 1}).json()["alerts_per_week"] == 0.01
-    with desk.store.read() as session:
-        assert chosen.alerts_per_week(session, desk.settings) == 0.01
-        told = [e for e in events.after(session, 0, limit=1000) if e.type == "settings.chosen"]
-    assert [(e.data["because"], e.data["was"]["alerts_per_week"]) for e in told] == [(made["id"], 5.0)]
+    assert desk.settings.alerts_per_week == 0.01
+    [told] = [act for act in api.get("/v1/audit").json()["data"] if act["type"] == "settings.changed"]
+    assert told["data"]["alerts_per_week"] == {"from": 5.0, "to": 0.01}
     assert api.get("/v1/status").json()["budget"]["per_week"] == 0.01
-    turned = desk.settings.model_copy(update={"alerts_per_week": 7.0})
-    with desk.store.read() as session:
-        assert chosen.alerts_per_week(session, turned) == 7.0
 
 
 def test_only_what_runs_can_be_stopped_and_only_what_stopped_resumed(desk: Runtime, api: TestClient) -> None:
