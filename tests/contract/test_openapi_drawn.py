@@ -8,6 +8,7 @@ from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -48,12 +49,13 @@ def test_no_request_drawn_from_the_document_breaks_the_service(tmp_path: Path) -
     schema = schemathesis.openapi.from_asgi("/openapi.json", made(tmp_path), headers=LOCAL)
     broken = []
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
         operation = found.ok()
 
         @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
                   suppress_health_check=list(HealthCheck))  # fmt: skip
         @given(case=operation.as_strategy())
-        def holds(case: schemathesis.Case) -> None:
+        def holds(case: schemathesis.Case[Any]) -> None:
             case.call_and_validate(headers=LOCAL, checks=CHECKS)
 
         try:
