@@ -10,6 +10,7 @@ from starlette.types import Scope
 from app.runtime import Runtime
 from app.web import (
     audit,
+    backtests,
     brief,
     edit,
     evidence,
@@ -55,7 +56,7 @@ def mount(app: FastAPI, runtime: Runtime) -> None:
     app.state.reports = reports.Made()
     app.mount("/static", _Assets(directory=STATIC), name="static")
     for part in (
-        inbox, edit, pattern, brief, evidence, trends, reports, similar, sources, webhooks, settings, users, audit,
-        signin, widget,
+        inbox, edit, pattern, brief, evidence, trends, reports, similar, backtests, sources, webhooks, settings, users,
+        audit, signin, widget,
     ):  # fmt: skip
         app.include_router(part.router)
