@@ -52,6 +52,7 @@ from app.runtime import Runtime
 from app.store import alerts, events, patterns, releases, sources, tickets, topics
 
 NOTE = "detect"
+DAY = 86_400.0
 WEEK = timedelta(days=7)
 RELEASES = timedelta(days=22)
 WATCH_FACTOR = 5.0  # the watchlist may hold this many times the budget's false alarms
@@ -188,10 +189,9 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
                 default=found.at.timestamp())  # fmt: skip
     earlier = len(set(series.customer[series.at < first].tolist()))
     weeks = tick.desk.age_days(tick.at.timestamp()) / 7.0
-    desk = held.book.series(topics.topic_id(TopicKind.DESK, "desk"), since=tick.at.timestamp() - 28 * 86400)
     strength = knot.strength(
-        found, earlier=earlier, weeks=min(weeks, 25.0),
-        tickets_per_week=len(desk.at) / min(max(weeks, 1.0), 4.0), topics=tick.active,
+        found, earlier=earlier, weeks=min(weeks, 25.0), tickets_per_week=_traffic(held, tick, weeks),
+        topics=tick.active,
     )  # fmt: skip
     return Finding(
         topic=series.topic,
@@ -208,6 +208,14 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
         notes={"mean": round(found.mean, 4), "history": found.history, "score": round(found.score, 4),
                "earlier": earlier, "weeks": round(min(weeks, 25.0), 1), "zone": tick.desk.clock.zone},
     )  # fmt: skip
+
+
+def _traffic(held: Memory, tick: Tick, weeks: float) -> float:
+    """Tickets a week: of the last four weeks, or of the last three days when those were busier (a surge)."""
+    now = tick.at.timestamp()
+    desk = held.book.series(topics.topic_id(TopicKind.DESK, "desk"), since=now - 28 * DAY)
+    lately = int((desk.at > now - 3 * DAY).sum())
+    return max(len(desk.at) / min(max(weeks, 1.0), 4.0), lately * 7 / 3)
 
 
 def _of_release(session: Session, findings: Sequence[Finding]) -> list[Finding]:

@@ -607,7 +607,8 @@ def test_a_new_alert_appears_above_and_moves_nothing_under_the_pointer(  # type:
 ) -> None:
     alert = open_alert(desk)
     with desk.store.write() as session:
-        alerts.change(session, alert.id, tier="watch")
+        for other in alerts.unresolved(session):
+            alerts.change(session, other.id, tier="watch" if other.id == alert.id else "alert")
     page = browser.new_page(viewport={"width": 1280, "height": 500})
     page.clock.install()
     page.goto(address)

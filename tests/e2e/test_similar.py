@@ -348,8 +348,8 @@ def test_another_process_ranks_with_the_newest_attempt_too(desk: Runtime) -> Non
 def test_thirty_verdicts_shift_the_probabilities(desk: Runtime, api: TestClient) -> None:
     linked(desk, 36)
     first = ask(api)["items"][0]["probability_same_issue"]
-    for n in range(6):
-        found = ask(api, f"{PROBLEMS[n]}, again")
+    for n in range(10):
+        found = ask(api, f"{PROBLEMS[n % len(PROBLEMS)]}, again {n}")
         for item in found["items"]:
             path = f"/v1/similar/{found['query_id']}/feedback"
             api.post(path, json={"ticket": item["ticket"], "verdict": "right"})

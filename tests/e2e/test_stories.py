@@ -252,6 +252,7 @@ def test_g_a_merge_and_a_name_given_by_hand_hold_for_tickets_that_come_later(own
 
 
 def ask(desk: Desk, **question: Any) -> dict[str, Any]:
+    cases.ready(desk.runtime)  # as the service does when it starts
     answer = desk.client.post("/v1/similar", json=question)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())

@@ -20,7 +20,7 @@ function insert(html) {
   const list = document.querySelector(".rows");
   const news = [...page.querySelectorAll(".rows > .row")].filter((row) => !document.getElementById(row.id));
   if (!news.length) return;
-  if (!list) { show("There are new alerts: reload the page to see them."); return; }
+  if (!list) { location.reload(); return; }  // the page is empty: nothing can move
   const first = list.firstElementChild;
   const top = first.getBoundingClientRect().top;
   const added = news.map((row) => list.insertBefore(document.importNode(row, true), first));
