@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.demo import LIVED, TICK
-from app.pipeline import review
+from app.pipeline import cases, review
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
 from app.pipeline.intake import accept
