@@ -189,9 +189,9 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
                 default=found.at.timestamp())  # fmt: skip
     earlier = len(set(series.customer[series.at < first].tolist()))
     weeks = tick.desk.age_days(tick.at.timestamp()) / 7.0
+    per_week, busy = _traffic(held, tick, weeks)
     strength = knot.strength(
-        found, earlier=earlier, weeks=min(weeks, 25.0), tickets_per_week=_traffic(held, tick, weeks),
-        topics=tick.active,
+        found, earlier=earlier, weeks=min(weeks, 25.0) / busy, tickets_per_week=per_week * busy, topics=tick.active
     )  # fmt: skip
     return Finding(
         topic=series.topic,
@@ -210,12 +210,16 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
     )  # fmt: skip
 
 
-def _traffic(held: Memory, tick: Tick, weeks: float) -> float:
-    """Tickets a week: of the last four weeks, or of the last three days when those were busier (a surge)."""
+def _traffic(held: Memory, tick: Tick, weeks: float) -> tuple[float, float]:
+    """Tickets a week of the last four weeks, and how many times as busy the last three days were; at least 1.
+
+    In a surge more tickets are looked at, and each finds more others by chance.
+    """
     now = tick.at.timestamp()
     desk = held.book.series(topics.topic_id(TopicKind.DESK, "desk"), since=now - 28 * DAY)
     lately = int((desk.at > now - 3 * DAY).sum())
-    return max(len(desk.at) / min(max(weeks, 1.0), 4.0), lately * 7 / 3)
+    per_week = len(desk.at) / min(max(weeks, 1.0), 4.0)
+    return per_week, max(1.0, lately * 7 / 3 / max(per_week, 1e-9))
 
 
 def _of_release(session: Session, findings: Sequence[Finding]) -> list[Finding]:
