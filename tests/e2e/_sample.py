@@ -176,7 +176,7 @@ class Desk:
         while True:
             found = self.get(f"/v1/events?limit=200{after}")
             yield from found["data"]
-            if not found["next_after"]:
+            if not found["data"]:
                 return
             after = f"&after={found['next_after']}"
 
