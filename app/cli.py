@@ -328,6 +328,34 @@ def brief(
 
 
 @app.command()
+def regroup(
+    config: Config = None,
+    rehearse: Annotated[bool, typer.Option(help="only say what would change")] = False,
+    dial: Annotated[str, typer.Option(help="finer, balanced or broader (default: as set)")] = "",
+    model: Annotated[Path | None, typer.Option(help="folder of another embedding model to switch to")] = None,
+) -> None:
+    """Calibrate the grouping on the desk's own tickets, or move it to another model; ids stay."""
+    from app.detectors.embed import load_embedder
+    from app.pipeline import rehearse as rehearsal
+
+    if dial not in ("", "finer", "balanced", "broader"):
+        raise Invalid(f"{dial!r} is not finer, balanced or broader", pointer="--dial")
+    with _runtime(config) as runtime, _progress("embedding") as show:
+        other = load_embedder(model) if model else None
+        if rehearse:
+            made = rehearsal.rehearse(runtime, dial=dial or None, model=other, progress=show)
+        else:
+            made = rehearsal.carry_out(
+                runtime, dial=dial or None, model=other, actor="command line", progress=show
+            )
+    out.print(made.sentence, highlight=False, soft_wrap=True)
+    if model and not rehearse:
+        out.print(f"set model = {model} before the service starts again", highlight=False, soft_wrap=True)
+    elif rehearse:
+        out.print("nothing was changed; the same without --rehearse does it", highlight=False)
+
+
+@app.command()
 def sample(
     folder: Annotated[Path, typer.Argument(help="where to write the files")],
     seed: Annotated[int, typer.Option(help="same seed and end: same bytes")] = 7,

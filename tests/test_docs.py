@@ -160,6 +160,18 @@ def test_the_readme_has_every_command() -> None:
     ] == []
 
 
+def test_every_command_the_readme_lists_is_one() -> None:
+    section = text("README.md").partition("## Commands")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \|", section, flags=re.MULTILINE)
+    named = {
+        " ".join(re.findall(r"^[a-z -]+", words)[0].split())
+        for row in rows
+        for words in re.findall(r"`(.+?)`", row)
+    }
+    assert len(named) > 20
+    assert named <= set(command_names(typer.main.get_command(commands)))
+
+
 def test_the_readme_has_every_event_type() -> None:
     assert set(EVENTS) | written_event_types() <= code_words("README.md")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from app.api import schemas
-from app.api.deps import Admin, Reader, Run, answer
+from app.api.deps import Admin, Run, Writer, answer
 from app.api.idempotency import Idempotent
 from app.pipeline import rehearse
 
@@ -18,10 +18,10 @@ router = APIRouter(prefix="/v1/grouping", tags=["patterns"], route_class=Idempot
 def rehearsal(
     request: Request,
     run: Run,
-    actor: Reader,
+    actor: Writer,
     dial: Annotated[Literal["finer", "balanced", "broader"] | None, Query()] = None,
 ) -> Response:
-    """What a calibration at this dial would change; changes nothing."""
+    """What a calibration at this dial would change; changes nothing, but takes as long as a night's work."""
     return answer(request, rehearse.rehearse(run, dial=dial).as_dict())
 
 

@@ -97,7 +97,9 @@ def open_rows(path: Path) -> Iterator[Row]:
 
 def columns(path: Path) -> tuple[str, ...]:
     """The names of the columns: the CSV header, or the keys of the first 200 JSON rows as they appear."""
-    rows = (row.values for row in islice(open_rows(path), 200))
+    rows = [row.values for row in islice(open_rows(path), 200)]
+    if not rows:
+        raise Invalid(f"{path.name} has a header and no rows")
     return tuple(dict.fromkeys(name for values in rows if isinstance(values, Mapping) for name in values))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -313,10 +314,13 @@ def record_release(
         raise Invalid("only a fix can name a pattern", pointer="/pattern_id")
     identity = (kind.value, title, product, version, pattern_id or "")
     made = Release(sortable_id("rel", at, *identity), at, kind, title, product, version, pattern_id, url)
-    with runtime.store.write() as session:
-        if pattern_id is not None:
+    with ExitStack() as stack:
+        held = stack.enter_context(memory.turn(runtime)) if pattern_id is not None else None
+        session = stack.enter_context(runtime.store.write())
+        if pattern_id is not None and held is not None:
             _living(session, pattern_id)
-            patterns.change(session, pattern_id, touched=True)
+            memory.touch(session, held, [pattern_id])
+            memory.keep(session, held)
             sources.save_note(session, "fixes", {})  # judge at the next tick
         releases.save(session, [made])
         if pattern_id is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 
 from app.domain import Delivery, Event, Subscription
 from app.errors import Invalid
@@ -41,6 +41,51 @@ class Sent:
     attempts: Sequence[Attempt]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the form of an endpoint asks for; `types` none means all events."""
+
+    url: str
+    types: list[str]
+    query: dict[str, str]
+    include_text: bool
+
+    def filter(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """The saved query; what the form does not show stays as it was `before`."""
+        count = self.query["min_customers"].strip()
+        if count and not count.isdecimal():
+            raise Invalid("customers at least: a whole number")
+        if self.query["severity"] not in ("", *webhooks.SEVERITIES):
+            raise Invalid(f"severity is one of {', '.join(webhooks.SEVERITIES)}")
+        values = {n: v.strip() for n, v in self.query.items()} | {"min_customers": int(count or 0)}
+        return {n: v for n, v in (dict(before) | values).items() if v}
+
+    def as_held(self) -> dict[str, Any]:
+        """For the form to show again."""
+        return {"url": self.url, "types": self.types, "filter": self.query, "include_text": self.include_text}
+
+
+def wanted(
+    url: Field = "",
+    types: Annotated[list[str] | None, Form()] = None,
+    others: Field = "",
+    product: Field = "",
+    component: Field = "",
+    severity: Field = "",
+    min_customers: Field = "",
+    text: Field = "",
+    include_text: Field = "",
+) -> Wanted:
+    """The fields of the form, one parameter each."""
+    named = [*(t for t in types or () if t in FAMILIES), *others.replace(",", " ").split()]
+    query = {"product": product, "component": component, "severity": severity, "min_customers": min_customers,
+             "text": text}  # fmt: skip
+    return Wanted(url.strip(), named, query, bool(include_text))
+
+
+Asked = Annotated[Wanted, Depends(wanted)]
+
+
 @router.get("/webhooks")
 def list_(request: Request, run: Run, visitor: Reader) -> Response:
     """Every endpoint and how it does."""
@@ -57,32 +102,15 @@ def new(request: Request, visitor: Reader) -> Response:
 
 
 @router.post("/webhooks")
-def create(  # one parameter a field of the form
-    request: Request,
-    run: Run,
-    visitor: Writer,
-    url: Field = "",
-    types: Annotated[list[str] | None, Form()] = None,
-    others: Field = "",
-    product: Field = "",
-    component: Field = "",
-    severity: Field = "",
-    min_customers: Field = "",
-    text: Field = "",
-    include_text: Field = "",
-) -> Response:
+def create(request: Request, run: Run, visitor: Writer, asked: Asked) -> Response:
     """A new endpoint; its secret is shown on this answer only."""
-    typed = {"product": product, "component": component, "severity": severity, "min_customers": min_customers,
-             "text": text}  # fmt: skip
-    wanted = _types(types or [], others)
     try:
         made, secret = deliver.subscribe(
-            run, url=url.strip(), event_types=wanted, query=_query({}, typed), include_text=bool(include_text),
+            run, url=asked.url, event_types=asked.types, query=asked.filter({}), include_text=asked.include_text,
             secret="", actor=visitor.name,
         )  # fmt: skip
     except Invalid as error:
-        held = {"url": url, "types": wanted, "filter": typed, "include_text": bool(include_text)}
-        return _form(request, visitor, problem=str(error), **held)
+        return _form(request, visitor, problem=str(error), **asked.as_held())
     return _endpoint(request, run, visitor, made, secret=secret)
 
 
@@ -133,59 +161,28 @@ def _body(run: Runtime, subscription: Subscription, event: Event | None) -> str:
     """What is sent, readable; without quotes, which are read when it is sent."""
     if event is None:
         return ""
-    content = deliver.body_of(run, subscription, event) if not subscription.include_text else b""
-    if not content:
+    if subscription.include_text:
         return "quotes of tickets are added when it is sent"
+    content = deliver.body_of(run, subscription, event).decode()
+    if subscription.format == webhooks.EMAIL:
+        return content
     return json.dumps(json.loads(content), indent=2, ensure_ascii=False)
 
 
 @router.post("/webhooks/{id_}")
-def change(
-    request: Request,
-    run: Run,
-    visitor: Writer,
-    id_: str,
-    url: Field = "",
-    types: Annotated[list[str] | None, Form()] = None,
-    others: Field = "",
-    product: Field = "",
-    component: Field = "",
-    severity: Field = "",
-    min_customers: Field = "",
-    text: Field = "",
-    include_text: Field = "",
-) -> Response:
+def change(request: Request, run: Run, visitor: Writer, id_: str, asked: Asked) -> Response:
     """Another address, other events, another filter."""
-    typed = {"product": product, "component": component, "severity": severity, "min_customers": min_customers,
-             "text": text}  # fmt: skip
     with run.store.read() as session:
         before = webhooks.subscription(session, id_)
     try:
         values = {
-            "event_types": _types(types or [], others), "filter": _query(before.filter, typed),
-            "include_text": bool(include_text),
+            "event_types": asked.types, "filter": asked.filter(before.filter), "include_text": asked.include_text,
         }  # fmt: skip
-        values |= {"url": url.strip()} if url.strip() != before.url else {}
+        values |= {"url": asked.url} if asked.url != before.url else {}
         deliver.change(run, id_, values, actor=visitor.name)
     except Invalid as error:
         return _endpoint(request, run, visitor, before, problem=str(error))
     return done(f"/webhooks/{id_}", "webhook")
-
-
-def _types(families: Sequence[str], others: str) -> list[str]:
-    """The event types of a form; none means all."""
-    return [*(t for t in families if t in FAMILIES), *others.replace(",", " ").split()]
-
-
-def _query(before: Mapping[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
-    """The saved query of a form; what the form does not show stays as it was."""
-    count = typed["min_customers"].strip()
-    if count and not count.isdecimal():
-        raise Invalid("customers at least: a whole number")
-    if typed["severity"] not in ("", *webhooks.SEVERITIES):
-        raise Invalid(f"severity is one of {', '.join(webhooks.SEVERITIES)}")
-    values = {n: v.strip() for n, v in typed.items()} | {"min_customers": int(count or 0)}
-    return {n: v for n, v in (dict(before) | values).items() if v}
 
 
 @router.post("/webhooks/{id_}/enable")

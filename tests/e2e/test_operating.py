@@ -22,6 +22,7 @@ from app import worker
 from app.backtest import Clock
 from app.domain import Source
 from app.ingest.sources import SOURCES
+from app.notify.formats import FORMATS
 from app.pipeline import access, accounts, deliver, pull
 from app.pipeline.digest import digest
 from app.pipeline.intake import accept
@@ -227,6 +228,18 @@ def test_the_delivery_log_shows_request_answers_and_what_comes_next(mara: TestCl
     gone = text_of(mara.get(f"/webhooks/{desk.refuses}"))
     assert "Disabled: the endpoint answered 410 Gone" in gone
     assert "this integration was removed" in gone
+
+
+@pytest.mark.parametrize("format", sorted({*FORMATS, webhooks.EMAIL}))
+def test_what_was_sent_can_be_read_in_every_format(mara: TestClient, desk: Operated, format: str) -> None:
+    values: dict[str, Any] = {"format": format, "options": {"project": "OPS", "issue_type": "Bug"}}
+    if format == webhooks.EMAIL:
+        values |= {"url": "mailto:team@webhook.test", "options": {"every": "daily"}}
+    with desk.runtime.store.write() as session:
+        webhooks.change(session, desk.takes, values)
+    page = mara.get(f"/webhooks/{desk.takes}")
+    assert page.status_code == 200
+    assert "webhook.test" in page.text
 
 
 def test_a_disabled_endpoint_is_enabled_tested_and_caught_up(mara: TestClient, desk: Operated) -> None:
