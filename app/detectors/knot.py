@@ -115,14 +115,10 @@ class Settings:
         """The threshold a new desk begins with."""
         return self.start - self.slope * math.log2(self.per_1000 / 3)
 
-    @property
-    def lowest(self) -> float:
-        return self.first - self.down
-
     def turned(self, threshold: float, *, called: bool) -> float:
         """The threshold after one more ticket: rises with every call, sinks slowly without."""
         moved = threshold + self.step * (called - self.per_1000 / 1000)
-        return min(max(moved, self.lowest), self.first + self.up)
+        return min(max(moved, self.first - self.down), self.first + self.up)
 
 
 CENTRE_PRIOR = 10.0  # pseudo-tickets at 0 in the mean vector of a new desk
@@ -395,7 +391,7 @@ class Neighbourhood:
         )
 
     def _standing_out(self, new: _Print) -> Knot | None:
-        """The best triple around the document with its evidence, if the dial could ever reach it."""
+        """The best triple around the document with its evidence, if it could be called: history only lowers it."""
         if self._fields["words"].counts.documents < self.settings.learning:
             return None
         low = bisect_left(self._at, new.at - self.settings.window.total_seconds())
@@ -404,7 +400,7 @@ class Neighbourhood:
             return None
         pairs = self._pairs(new, rows)
         triple = self._best_triple(pairs, rows)
-        if triple is None or triple.pure < self.settings.lowest:
+        if triple is None or triple.pure < self.threshold:
             return None
         history = self._history(new, triple.mean, low)
         members, related = self._members(triple, pairs, rows)

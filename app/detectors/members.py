@@ -67,7 +67,7 @@ def _home(finding: Finding, own: set[str], found: Sequence[Group]) -> Group | No
     """The event a finding belongs to: a broad topic joins when others explain half of its excess."""
     if finding.topic.kind not in BROAD:
         narrow = (g for g in found if g.topic.kind not in BROAD)
-        return next((g for g in narrow if _are_same(own, g.ids)), None)
+        return next((g for g in narrow if are_same(own, g.ids)), None)
     explained = own.intersection(set().union(*(g.ids for g in found)))
     if len(explained) < SAME_EVENT * max(1.0, len(own) - finding.expected):
         return None
@@ -83,7 +83,8 @@ def _join(group: Group, finding: Finding) -> None:
         group.ids = set(finding.ticket_ids)
 
 
-def _are_same(one: Collection[str], other: set[str]) -> bool:
+def are_same(one: Collection[str], other: set[str]) -> bool:
+    """Whether two sets of tickets are about one event: half of the smaller is in the other."""
     return len(other.intersection(one)) >= SAME_EVENT * max(1, min(len(one), len(other)))
 
 

@@ -284,6 +284,7 @@ def _act(
         alert_id = _open(session, tick, finding, tier, watched.get(_slot(finding.topic, finding.kind)))
         if alert_id and tier is Tier.ALERT:
             opened.append(alert_id)
+            _absorb(session, tick, alert_id, finding, [a for a in standing if a.tier is Tier.WATCH])
     return opened
 
 
@@ -312,9 +313,31 @@ def _join(session: Session, groups: Sequence[Group]) -> None:
     for group in groups:
         if group.alert is None or not group.members:
             continue
-        numbers = dict(alerts.get(session, group.alert.id).finding)
-        known = {m["topic_id"]: m for m in [*numbers.get("members", ()), *members.listed(group.members)]}
-        alerts.change(session, group.alert.id, finding=numbers | {"members": list(known.values())})
+        _list(session, group.alert.id, group.members)
+
+
+def _list(session: Session, alert_id: str, joined: Sequence[Topic]) -> None:
+    """Remember topics as members of an alert."""
+    numbers = dict(alerts.get(session, alert_id).finding)
+    known = {m["topic_id"]: m for m in [*numbers.get("members", ()), *members.listed(joined)]}
+    alerts.change(session, alert_id, finding=numbers | {"members": list(known.values())})
+
+
+def _absorb(session: Session, tick: Tick, alert_id: str, finding: Finding, watched: Sequence[Alert]) -> None:
+    """What waited on the watchlist about the same tickets is part of the alert from now on."""
+    if finding.topic.kind in BROAD or finding.kind in NOTICES:
+        return
+    own = set(finding.ticket_ids)
+    told = [
+        a for a in watched
+        if a.id != alert_id and a.topic.kind not in BROAD and a.kind not in NOTICES
+        and members.are_same(a.ticket_ids, own)
+    ]  # fmt: skip
+    for alert in told:
+        alerts.change(
+            session, alert.id, resolved_at=tick.at, updated_at=tick.at, reason="part of a stronger alert"
+        )
+    _list(session, alert_id, [a.topic for a in told])
 
 
 def _has_recovered(session: Session, finding: Finding) -> bool:

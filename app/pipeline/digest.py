@@ -1,13 +1,15 @@
 """Tickets become sightings and members: embed, extract, place, in the order of their own time.
 
 At every business midnight that ticket time crosses, the grouping is consolidated. Batches only decide
-how much is committed at once: every decision follows from the tickets before it.
+how much is committed at once: every decision follows from the tickets before it. While one day is
+placed and written, the next is embedded.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -61,12 +63,13 @@ def digest(runtime: Runtime, *, limit: int = BATCH, until: datetime | None = Non
         batch = tickets.undigested(session, limit=limit, until=until)
     if not batch or not lease.held(runtime):
         return 0
-    vectors = _embed(runtime, batch)
     done = 0
     try:
-        with memory.turn(runtime) as held:
-            for day in _by_day(held, batch):
-                considered = _consider(runtime, held, day, vectors)
+        with memory.turn(runtime) as held, ThreadPoolExecutor(1, "embed") as ahead:
+            days = _by_day(held, batch)
+            embedded = [ahead.submit(_embed, runtime, day) for day in days]
+            for day, vectors in zip(days, embedded, strict=True):
+                considered = _consider(runtime, held, day, vectors.result())
                 with runtime.store.write() as session:
                     _write(runtime, session, held, day, considered)
                 done += len(day)
@@ -181,11 +184,11 @@ def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Tic
     tickets.mark_digested(session, ids, at=runtime.now())
     regroup.write_down(runtime, session, held, done.acts[done.nightly :])
     sources.save_terms(session, held.hood.counts(changed=True))
+    sources.save_note(session, memory.HOOD, held.hood.state())
     consolidated = held.grouping.state.consolidated_at
     memory.keep(
         session, held,
         consolidated_at=consolidated.isoformat() if consolidated else None,
         words_at=held.words_at.isoformat() if held.words_at else None,
-        hood=held.hood.state(),
         knots=[*sources.note(session, NOTE).get("knots", ()), *done.knots],
     )  # fmt: skip

@@ -35,6 +35,9 @@ JOIN = {"finer": 0.65, "balanced": 0.58, "broader": 0.55}
 SERIES_KEPT = timedelta(days=200)  # rules look back 26 weeks
 WORDS_EVERY, WORDS_KEPT, WORDS_MOST = timedelta(days=7), timedelta(days=90), 2000
 NOTE = "digest"
+HOOD = (
+    "neighbourhood"  # what the scan keeps besides its counts: a note of its own, for the turn's is read often
+)
 THRESHOLDS = "thresholds"  # what a calibration chose, in place of the setting's own
 
 
@@ -134,7 +137,7 @@ def load(runtime: Runtime, session: Session) -> Memory:
         book.add(topic_id, at, ticket, customer, live=live)
     held = Memory(
         grouping=_grouping(runtime, session, note.get("consolidated_at")),
-        hood=_neighbourhood(runtime, session, note.get("hood")),
+        hood=_neighbourhood(runtime, session, sources.note(session, HOOD) or note.get("hood", {})),
         book=book,
         clock=clock,
         turn=note.get("turn", 0),
@@ -218,9 +221,9 @@ def items_of(runtime: Runtime, session: Session, found: Sequence[Ticket]) -> lis
     ]  # fmt: skip
 
 
-def _neighbourhood(runtime: Runtime, session: Session, state: dict[str, object] | None) -> Neighbourhood:
+def _neighbourhood(runtime: Runtime, session: Session, state: dict[str, Any]) -> Neighbourhood:
     limits = ScanSettings(per_1000=runtime.settings.clusters_per_1000)
-    if state is None:
+    if not state:
         return Neighbourhood(limits)
     newest = tickets.newest(session) or EPOCH
     found = tickets.digested_since(session, newest - limits.memory - limits.window, runtime.embedder.model_id)

@@ -102,13 +102,12 @@ def carry_out(
         snapshot, total = _under(runtime, held, model, progress)
         made = _rehearsed(runtime, held, snapshot, dial, model)
         with runtime.store.write() as session:
-            changed: dict[str, Any] = {"model": made.model_id}
             if total is not None:
                 patterns.save_sums(session, [memory.sums(row) for row in snapshot.patterns])
-                changed["hood"] = held.hood.state() | {"sum": total.tolist()}
+                sources.save_note(session, memory.HOOD, held.hood.state() | {"sum": total.tolist()})
             chosen = {"join": made.parameters.join, "set_at": runtime.settings.granularity}
             sources.save_note(session, memory.THRESHOLDS, chosen)
-            memory.keep(session, held, **changed)
+            memory.keep(session, held, model=made.model_id)
             events.write(session, "grouping.calibrated", "grouping", made.as_dict(), at=runtime.now(),
                          actor=actor, owed=False)  # fmt: skip
         runtime.memory = None  # thresholds and sums are read again
