@@ -69,13 +69,12 @@ def _spoken(text: str) -> Iterator[tuple[str, str]]:
     """(phrase in lower case, as it was written)"""
     for clause in _CLAUSE.split(_MARK.sub("\n", text)):
         words = _WORD.findall(clause)
+        low = [word.lower() for word in words]
+        weak = [_is_weak(word) for word in low]
         for start in range(len(words)):
-            for end in range(start + 1, min(start + MAX_WORDS, len(words)) + 1):
-                some = words[start:end]
-                low = [w.lower() for w in some]
-                if _is_weak(low[0]) or _is_weak(low[-1]):
-                    continue
-                yield " ".join(low), " ".join(some)
+            for last in range(start, min(start + MAX_WORDS, len(words))):
+                if not (weak[start] or weak[last]):
+                    yield " ".join(low[start : last + 1]), " ".join(words[start : last + 1])
 
 
 def _is_weak(word: str) -> bool:

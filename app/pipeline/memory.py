@@ -8,7 +8,7 @@ write that follows from a memory makes it one turn older, and is refused when an
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -51,6 +51,7 @@ class Memory:
     clock: BusinessClock
     turn: int  # how many writes, of any process, it has seen
     model_id: str  # whose vectors the patterns are sums of
+    thresholds: Mapping[str, Any]  # what a calibration chose, {} when none did
     fresh: set[str] = field(default_factory=set)
     words: Background = field(default_factory=Background)
     words_at: datetime | None = None
@@ -82,7 +83,7 @@ def of(runtime: Runtime) -> Memory:
     with runtime.store.read() as session:
         if held is None or held.turn != sources.note(session, NOTE).get("turn", 0):
             held = runtime.memory = load(runtime, session)
-        limits = parameters(runtime, session)
+    limits = parameters(runtime, held.thresholds)
     if held.grouping.state.parameters != limits:
         held.grouping.adopt(limits)  # the dial was turned
     return held
@@ -135,13 +136,15 @@ def load(runtime: Runtime, session: Session) -> Memory:
     book.know(topics.every(session))
     for topic_id, at, ticket, customer, live in topics.rows_of(session, None, since=since):
         book.add(topic_id, at, ticket, customer, live=live)
+    thresholds = sources.note(session, THRESHOLDS)
     held = Memory(
-        grouping=_grouping(runtime, session, note.get("consolidated_at")),
+        grouping=_grouping(runtime, session, parameters(runtime, thresholds), note.get("consolidated_at")),
         hood=_neighbourhood(runtime, session, sources.note(session, HOOD) or note.get("hood", {})),
         book=book,
         clock=clock,
         turn=note.get("turn", 0),
         model_id=runtime.embedder.model_id,
+        thresholds=thresholds,
         fresh=set(note.get("fresh", ())),
     )
     if note.get("words_at"):
@@ -149,15 +152,13 @@ def load(runtime: Runtime, session: Session) -> Memory:
     return held
 
 
-def parameters(runtime: Runtime, session: Session) -> Parameters:
+def parameters(runtime: Runtime, thresholds: Mapping[str, Any]) -> Parameters:
     """As calibrated, until the dial is turned."""
     dial = runtime.settings.granularity
-    chosen = sources.note(session, THRESHOLDS)
-    return Parameters(join=chosen["join"] if chosen.get("set_at") == dial else JOIN[dial])
+    return Parameters(join=thresholds["join"] if thresholds.get("set_at") == dial else JOIN[dial])
 
 
-def _grouping(runtime: Runtime, session: Session, consolidated: str | None) -> Grouping:
-    limits = parameters(runtime, session)
+def _grouping(runtime: Runtime, session: Session, limits: Parameters, consolidated: str | None) -> Grouping:
     last = datetime.fromisoformat(consolidated) if consolidated else None
     edits = tuple(
         Edit(id=e.id, kind=EditKind(e.kind), at=e.at, actor=e.actor, patterns=e.patterns, tickets=e.tickets,

@@ -91,7 +91,8 @@ def change(session: Session, id_: str, **values: Any) -> Pattern:
 
 def touch(session: Session, ids: Sequence[str]) -> None:
     """People were told of these patterns or acted on them; nothing that is shown changes."""
-    session.execute(update(PatternRow).where(_P.id.in_(ids)).values(touched=True))
+    if ids:
+        session.execute(update(PatternRow).where(_P.id.in_(ids)).values(touched=True))
 
 
 def recount(session: Session, changes: Mapping[str, int]) -> None:
