@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     time_zone: str = Field("UTC", description="business time zone: decides where days and weeks begin")
     alerts_per_week: float = Field(5.0, ge=0.01, le=1000, description="alerts per week the lead will read")
     clusters_per_1000: float = Field(
-        6.0, ge=0, le=100, description="calls of the neighbourhood scan per 1,000 tickets, before the budget"
+        3.0, ge=0, le=100, description="calls of the neighbourhood scan per 1,000 tickets, before the budget"
     )
     granularity: Literal["finer", "balanced", "broader"] = Field(
         "balanced", description="how alike tickets of one pattern must be"

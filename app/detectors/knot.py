@@ -228,23 +228,24 @@ class Neighbourhood:
         self._vectors: Matrix = np.empty((0, 0), dtype=np.float32)  # exact float16 values
         self._sum: Floats = np.zeros(0)  # of all vectors; exact, since each is made of float16 values
         self._called: dict[str, float] = {}  # ticket id -> when it was last called, Unix seconds
+        self._taught: dict[str, float] = {}  # the same of imported history, which nobody was told of
 
     def feed(self, doc: Doc) -> Knot | None:
         """Scan around the document, then remember it. A ticket that is known already is passed over."""
+        return self._feed(doc, self._called)
+
+    def learn(self, doc: Doc) -> None:
+        """The same for imported history: it turns the dial to this desk, and silences nothing live."""
+        self._feed(doc, self._taught)
+
+    def _feed(self, doc: Doc, called: dict[str, float]) -> Knot | None:
         if doc.ticket_id in self._known:
             return None
         new = self._print(doc)
-        knot = self._scan(new)
+        knot = self._scan(new, called)
         self._count(new)
         self._remember(new)
         return knot
-
-    def remember(self, doc: Doc) -> None:
-        """Take the document in without looking for a knot: for imported history."""
-        if doc.ticket_id not in self._known:
-            new = self._print(doc)
-            self._count(new)
-            self._remember(new)
 
     # -- what is stored for a restart -------------------------------------------------------------
 
@@ -261,7 +262,8 @@ class Neighbourhood:
         return {
             "threshold": self.threshold,
             "sum": self._sum.tolist(),
-            "called": self._still_quiet(self._at[-1]) if self._at else {},
+            "called": self._still_quiet(self._called),
+            "taught": self._still_quiet(self._taught),
             "documents": {name: table.documents for name, table in self._tables().items()},
         }
 
@@ -282,7 +284,7 @@ class Neighbourhood:
         restored = cls(settings)
         restored.threshold = state["threshold"]
         restored._sum = np.array(state["sum"])
-        restored._called = dict(state["called"])
+        restored._called, restored._taught = dict(state["called"]), dict(state.get("taught", {}))
         for name, table in restored._tables().items():
             table.load(((k, n) for kind, k, n in counts if kind == name), state["documents"][name])
         if docs:
@@ -365,30 +367,27 @@ class Neighbourhood:
         self._vectors = self._vectors[old:].copy()
         for one in self._fields.values():
             one.rows.drop(old)
-        self._called = self._still_quiet(now)
+        self._called, self._taught = self._still_quiet(self._called), self._still_quiet(self._taught)
 
-    def _still_quiet(self, now: float) -> dict[str, float]:
-        since = now - self.settings.quiet.total_seconds()
-        return {ticket: at for ticket, at in self._called.items() if at >= since}
+    def _still_quiet(self, called: Mapping[str, float]) -> dict[str, float]:
+        since = (self._at[-1] if self._at else 0.0) - self.settings.quiet.total_seconds()
+        return {ticket: at for ticket, at in called.items() if at >= since}
 
     # -- scanning -----------------------------------------------------------------------------------
 
-    def _scan(self, new: _Print) -> Knot | None:
-        """The call around one document, if any; turns the dial either way."""
+    def _scan(self, new: _Print, called: dict[str, float]) -> Knot | None:
+        """The call around one document, if any and not `called` lately; turns the dial either way."""
         found = self._standing_out(new)
-        called = found is not None and found.score >= self.threshold and not self._is_quiet(found)
-        threshold = self.threshold
-        self.threshold = self.settings.turned(threshold, called=called)
-        if found is None or not called:
-            return None  # a suppressed call must not extend the episode: its tickets are not marked
-        self._called.update(dict.fromkeys(found.ticket_ids + found.related, new.at))
+        if found is not None and (found.score < self.threshold or self._is_quiet(found, called)):
+            found = None  # a suppressed call must not extend the episode: its tickets are not marked
+        self.threshold = self.settings.turned(self.threshold, called=found is not None)
+        if found is not None:
+            called.update(dict.fromkeys(found.ticket_ids + found.related, new.at))
         return found
 
-    def _is_quiet(self, found: Knot) -> bool:
+    def _is_quiet(self, found: Knot, called: Mapping[str, float]) -> bool:
         since = found.at.timestamp() - self.settings.quiet.total_seconds()
-        return any(
-            self._called.get(ticket, -math.inf) >= since for ticket in found.ticket_ids + found.related
-        )
+        return any(called.get(ticket, -math.inf) >= since for ticket in found.ticket_ids + found.related)
 
     def _standing_out(self, new: _Print) -> Knot | None:
         """The best triple around the document with its evidence, if it could be called: history only lowers it."""

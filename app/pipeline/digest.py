@@ -159,7 +159,7 @@ def _scan(held: Memory, ticket: Ticket, item: Item, done: Digested) -> None:
     """The neighbourhood scan; the tickets of a knot found a pattern when they are still ungrouped."""
     doc = memory.doc(ticket, item)
     if ticket.backfill:
-        held.hood.remember(doc)
+        held.hood.learn(doc)
         return
     knot = held.hood.feed(doc)
     if knot is not None:

@@ -303,7 +303,6 @@ def test_imported_tickets_raise_no_pattern_alert(desk: Desk) -> None:
     assert [a["sentence"] for a in desk.about("bulk-import") if a["topic"]["kind"] not in BROAD] == []
 
 
-@pytest.mark.xfail(strict=True, reason="one chance cluster of three customers spends budget in the surge")
 def test_a_marketing_surge_raises_no_pattern_alert(desk: Desk) -> None:
     planted = {t for s in desk.truth["stories"] for n in s["tickets"] if (t := desk.tickets[n]["id"])}
     surge = [

@@ -118,6 +118,22 @@ def test_reports_more_than_a_week_apart_are_not_one_burst() -> None:
     assert scan(background(400) + burst(3, at=START + timedelta(days=20), hours=24 * 8)) == []
 
 
+def test_history_turns_the_dial_and_silences_nothing_live() -> None:
+    days = [START + timedelta(days=30 + 3 * number) for number in range(8)]
+    history = in_order(
+        [*background(300, days=57.0), *(d for n, at in enumerate(days) for d in burst(3, at=at, topic=n))]
+    )
+    taught, fresh = Neighbourhood(), Neighbourhood()
+    for doc in history:
+        taught.learn(doc)
+    assert taught.threshold > fresh.settings.first
+    last = max(doc.at for doc in history)
+    again = burst(3, at=last + timedelta(hours=1), topic=7)
+    live = [replace(doc, ticket_id=f"live{n}", customer=f"other{n}") for n, doc in enumerate(again)]
+    told = [taught.feed(doc) for doc in live]
+    assert any(told)
+
+
 def test_one_episode_is_called_once() -> None:
     assert len(scan(background(400) + burst(9, at=LATER, hours=2))) == 1
 
