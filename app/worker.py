@@ -25,7 +25,8 @@ from app.runtime import Runtime
 log = logging.getLogger(__name__)
 MOST_BATCHES = 200  # of one drain, so that no step starves the others
 BACKTEST_S = 5
-DELIVER_S = 1
+DELIVER_S = 0.25  # from the end of a drain to the next look into an empty outbox
+ASKED_S = 1
 DIGEST_S = 60
 EXPIRE_S = 3600
 SIMILAR_S = 300
@@ -53,7 +54,7 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
     scheduler.add_job(lambda: drain("e-mail", lambda: mail_digests(runtime)), "interval", seconds=DIGEST_S,
                       id="e-mail")  # fmt: skip
     scheduler.add_job(lambda: keep_similar(runtime), "interval", seconds=SIMILAR_S, id="similar")
-    scheduler.add_job(lambda: answer(runtime), "interval", seconds=DELIVER_S, id="asked")
+    scheduler.add_job(lambda: answer(runtime), "interval", seconds=ASKED_S, id="asked")
     scheduler.add_job(lambda: retire(runtime), "interval", seconds=EXPIRE_S, id="expire",
                       next_run_time=now(scheduler.timezone))  # fmt: skip
     for source in runtime.settings.sources:

@@ -25,7 +25,6 @@ class Target:
 
     url: httpx.URL
     address: str
-    host: str
 
 
 def is_public(address: str) -> bool:
@@ -87,7 +86,7 @@ def target(url: str, *, allow: Sequence[str], look_up: Resolve = resolve) -> Tar
         raise Invalid(
             f"{parsed.host} is in a private network; add it to webhook_allow to permit it", pointer="/url"
         )
-    return Target(parsed, addresses[0], parsed.host)
+    return Target(parsed, addresses[0])
 
 
 def _port(url: httpx.URL) -> int:

@@ -1,6 +1,7 @@
-"""A time by which a whole exchange must be over, however slowly the other side trickles its bytes.
+"""What httpx cannot promise of an exchange: when all of it is over, and which address it goes to.
 
-httpx limits each read; a server that sends a byte every few seconds would hold a sender for ever.
+It limits each read; a server that sends a byte every few seconds would hold a sender for ever. It looks a
+name up by itself; an address that was checked must be the one that is connected to.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import httpcore
 import httpx
 
 _UNTIL: ContextVar[float] = ContextVar("until")  # of time.monotonic()
+_ADDRESS: ContextVar[str] = ContextVar("address")
+KEPT, KEPT_S = 64, 2.0  # connections that wait for another request, and how long: less than servers wait
 
 
 @contextmanager
@@ -26,6 +29,16 @@ def within(seconds: float) -> Iterator[None]:
         yield
     finally:
         _UNTIL.reset(token)
+
+
+@contextmanager
+def connecting_to(address: str) -> Iterator[None]:
+    """Whatever this thread connects to inside is `address`, whatever the name in the URL says."""
+    token = _ADDRESS.set(address)
+    try:
+        yield
+    finally:
+        _ADDRESS.reset(token)
 
 
 def _left(error: type[Exception], timeout: float | None) -> float:
@@ -67,20 +80,19 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        left = _left(httpcore.ConnectTimeout, timeout)
-        return _Stream(super().connect_tcp(host, port, left, local_address, socket_options))
+        left, address = _left(httpcore.ConnectTimeout, timeout), _ADDRESS.get(host)
+        return _Stream(super().connect_tcp(address, port, left, local_address, socket_options))
 
 
 class Transport(httpx.HTTPTransport):
-    """httpx's own transport over connections that know `within`; none is kept for another request.
+    """httpx's own transport over connections that know `within` and `connecting_to`.
 
-    A kept connection is found by its address alone, and two endpoints behind one address are two hosts
-    with two certificates.
+    A connection is kept for the next request to the same name, never to another name behind its address.
     """
 
     def __init__(self) -> None:
         super().__init__(trust_env=False)
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(trust_env=False), max_connections=None,
-            max_keepalive_connections=0, network_backend=_Backend(),
+            max_keepalive_connections=KEPT, keepalive_expiry=KEPT_S, network_backend=_Backend(),
         )  # fmt: skip

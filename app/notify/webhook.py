@@ -6,6 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -14,7 +15,7 @@ import httpx
 
 from app.errors import ForeshockError
 from app.notify.address import Resolve, resolve, target
-from app.notify.deadline import Transport, within
+from app.notify.deadline import Transport, connecting_to, within
 
 SCHEDULE = tuple(timedelta(seconds=s) for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400))
 """Waits after the first, second, ... failed attempt (Standard Webhooks' example schedule)."""
@@ -74,8 +75,9 @@ class Sender:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self._allow, self._look_up, self._timeout_s = tuple(allow), look_up, timeout_s
-        self._client = httpx.Client(transport=transport or Transport(), timeout=timeout_s,
-                                    follow_redirects=False, trust_env=False)  # fmt: skip
+        self._transport = (
+            transport or Transport()
+        )  # no client around it: nothing to follow, no cookie to keep
 
     def check(self, url: str) -> None:
         """Raise Invalid when no webhook may ever go to this address."""
@@ -92,17 +94,16 @@ class Sender:
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str], took: Took) -> Answer:
         found = target(url, allow=self._allow, look_up=self._look_up)
-        own = {"host": found.url.netloc.decode(), "user-agent": "Foreshock"}
-        with self._client.stream(
-            "POST", found.url.copy_with(host=found.address), content=body, headers={**headers, **own},
-            extensions={"sni_hostname": found.host},
-        ) as answer:  # fmt: skip
+        request = httpx.Request(
+            "POST", found.url, content=body, headers={**headers, "user-agent": "Foreshock"}
+        )
+        with connecting_to(found.address), closing(self._transport.handle_request(request)) as answer:
             start = next(answer.iter_bytes(ANSWER_KEPT), b"")[:ANSWER_KEPT]
         text = start.decode("utf-8", "replace").replace("\0", "")
         return Answer(answer.status_code, took.ms, text, answer.headers.get("retry-after", ""))
 
     def close(self) -> None:
-        self._client.close()
+        self._transport.close()
 
 
 def _retry_after(value: str, at: datetime) -> timedelta | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from types import TracebackType
@@ -20,12 +20,12 @@ from app.notify.webhook import Answer
 from app.runtime import Runtime
 from app.settings import secret as secret_of
 from app.store import events, tickets, webhooks
-from app.store.webhooks import EMAIL, Attempt, Due
+from app.store.webhooks import EMAIL, Attempt, Due, Settled
 
 LEASE_S = 120.0  # longer than any attempt may take; after a crash the delivery is due again then
 SLOTS = 128  # attempts under way at once: a thread each, nearly all waiting for an answer
 EACH = 4  # of them, at most, to one endpoint
-PAUSE_S = 0.1  # how long a turn waits for an answer when there is nothing else to do
+BREATH_S = 0.05  # at most from one turn to the next: what is answered meanwhile is settled in one write
 MOST_IN_DIGEST = 500
 ROTATION = timedelta(hours=24)
 QUOTES = 3
@@ -55,41 +55,39 @@ class Outbox:
         self.close()
 
     def turn(self, at: datetime | None = None) -> bool:
-        """Settle what was answered and send what is due; True when there was something to do."""
-        settled = self._settle([f for f in self._flying if f.done()])
-        sent = self._send(at or self._runtime.now())
-        if not (settled or sent) and self._flying:
-            wait(self._flying, timeout=PAUSE_S, return_when=FIRST_COMPLETED)
-        return bool(settled or sent)
+        """Settle what was answered and send what is due; True while any attempt is under way."""
+        at = at or self._runtime.now()
+        answered = {
+            f: _outcome(self._runtime, due, f.result()) for f, due in self._flying.items() if f.done()
+        }
+        with self._runtime.store.write() as session:
+            _settle(session, list(answered.values()))
+            claimed = self._claim(session, at)
+        for future in answered:
+            del self._flying[future]
+        for due in claimed:
+            self._flying[self._pool.submit(_attempt, self._runtime, due, at)] = due
+        wait(self._flying, timeout=BREATH_S)
+        return bool(self._flying)
 
-    def finish(self) -> None:
-        """Wait for every attempt under way, and settle it."""
-        wait(self._flying)
-        self._settle(list(self._flying))
-
-    def close(self) -> None:
-        self.finish()
-        self._pool.shutdown()
-
-    def _send(self, at: datetime) -> int:
+    def _claim(self, session: Session, at: datetime) -> list[Due]:
+        """What is due, as far as there is room; those that fail get half of it."""
         room = self._slots - len(self._flying)
         if not room:
-            return 0
+            return []
         under_way = Counter(due.subscription.id for due in self._flying.values())
         failing = {due.subscription.id for due in self._flying.values() if due.failing_since}
         full = failing | {id_ for id_, count in under_way.items() if count >= EACH}
-        with self._runtime.store.write() as session:
-            claimed = webhooks.claim(session, at=at, limit=room, lease_s=LEASE_S, each=EACH, full=full)
-        for due in claimed:
-            self._flying[self._pool.submit(_attempt, self._runtime, due, at)] = due
-        return len(claimed)
+        return webhooks.claim(session, at=at, limit=room, lease_s=LEASE_S, each=EACH, full=full,
+                              failing=max(0, self._slots // 2 - len(failing)))  # fmt: skip
 
-    def _settle(self, done: Sequence[Future[Answer]]) -> int:
-        if done:
-            with self._runtime.store.write() as session:
-                for future in done:
-                    _settle(self._runtime, session, self._flying.pop(future), future.result())
-        return len(done)
+    def close(self) -> None:
+        """Wait for every attempt under way, and settle it."""
+        self._pool.shutdown()
+        answered = [_outcome(self._runtime, due, future.result()) for future, due in self._flying.items()]
+        self._flying.clear()
+        with self._runtime.store.write() as session:
+            _settle(session, answered)
 
 
 def deliver(runtime: Runtime, at: datetime | None = None) -> bool:
@@ -140,20 +138,27 @@ def _quotes(session: Session, event: Event) -> tuple[tuple[str, str, str], ...]:
     return tuple((i, found[i].subject, found[i].body[:QUOTE_LENGTH]) for i in ids if i in found)
 
 
-def _settle(runtime: Runtime, session: Session, due: Due, answer: Answer) -> None:
+def _outcome(runtime: Runtime, due: Due, answer: Answer) -> Settled:
+    """What an answer means for the delivery and for its endpoint."""
     at, number = runtime.now(), due.delivery.attempts + 1
     then = webhook.after(
         answer, delivery_id=due.delivery.id, attempts=number, at=at, failing_since=due.failing_since
     )
     error = "" if answer.is_success else answer.text if answer.status is None else f"HTTP {answer.status}"
-    webhooks.settle(
-        session, Attempt(due.delivery.id, number, at, answer.status, answer.took_ms, answer.text),
-        state=then.state, next_at=then.at, error=error,
+    return Settled(
+        Attempt(due.delivery.id, number, at, answer.status, answer.took_ms, answer.text), due.subscription,
+        state=then.state, next_at=then.at, error=error, failures=due.failures + 1,
         quiet_until=None if answer.is_success else webhook.quiet(answer, failures=due.failures, at=at),
+        disable=then.disable,
     )  # fmt: skip
-    if then.disable and webhooks.disable(session, due.subscription.id, then.disable):
-        data = {"reason": then.disable, "url": due.subscription.url}
-        events.write(session, "subscription.disabled", due.subscription.id, data, at=at)
+
+
+def _settle(session: Session, answered: Sequence[Settled]) -> None:
+    webhooks.settle(session, answered)
+    for one in answered:
+        if one.disable and webhooks.disable(session, one.subscription.id, one.disable):
+            data = {"reason": one.disable, "url": one.subscription.url}
+            events.write(session, "subscription.disabled", one.subscription.id, data, at=one.attempt.at)
 
 
 # --- e-mail -----------------------------------------------------------------------------------------
@@ -177,8 +182,7 @@ def _mail(runtime: Runtime, subscription: Subscription, at: datetime) -> bool:
         return False
     answer = _hand_in(runtime, subscription, claimed)
     with runtime.store.write() as session:
-        for due in claimed:
-            _settle(runtime, session, due, answer)
+        _settle(session, [_outcome(runtime, due, answer) for due in claimed])
     return True
 
 

@@ -45,6 +45,9 @@ class Store:
         if self.is_sqlite:
             _prepare_sqlite(self.engine, "NORMAL" if durable else "OFF")
         self._writing = threading.local()
+        self._turn = (
+            threading.Lock()
+        )  # SQLite only polls for its lock: threads of one process hand it on at once
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -59,12 +62,21 @@ class Store:
             raise RuntimeError("write() inside write(): pass the open session down instead")
         self._writing.open = True
         try:
-            with _plain_errors(self.url), Session(self.engine) as session:
+            with self._in_turn(), _plain_errors(self.url), Session(self.engine) as session:
                 self._lock(session.connection(execution_options={"foreshock_write": True}))
                 yield session
                 session.commit()
         finally:
             self._writing.open = False
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=self.busy_timeout_s):
+            raise TryLater("another write of this process goes on and on; nothing was written", after_s=5)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _lock(self, connection: Connection) -> None:
         """Wait until no other write is open; SQLite's BEGIN IMMEDIATE did that already."""
@@ -147,10 +159,13 @@ def _explain(error: DBAPIError, url: str) -> ForeshockError | None:
         return TryLater("the disk that holds the database is full; free some space, nothing was written")
     if "unable to open database file" in cause:
         return Invalid(
-            f"cannot open the database file {url.removeprefix('sqlite:///')}: does its folder exist?"
+            f"cannot open the database file {url.removeprefix('sqlite:///')}: does its folder exist, and may "
+            "this user write there?"
         )
     if "readonly database" in cause:
-        return Invalid(f"the database file {url.removeprefix('sqlite:///')} is read-only")
+        return Invalid(
+            f"the database file {url.removeprefix('sqlite:///')} is read-only: let this user write it and its folder"
+        )
     if "file is not a database" in cause:
         return Invalid(f"{url.removeprefix('sqlite:///')} is not a SQLite database")
     if "no such table" in cause or "UndefinedTable" in type(error.orig).__name__:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlmodel import Session
 
 from app.domain import Event, sortable_id
@@ -16,6 +16,10 @@ from app.store.records import record, table
 from app.store.tables import AlertRow, EventRow, PatternRow, TicketRow
 
 _E, _A, _P, _T = (table(r).c for r in (EventRow, AlertRow, PatternRow, TicketRow))
+_INSERT = insert(table(EventRow)).returning(*_E)
+_LAST = select(func.max(_E.sequence)).where(_E.subject == bindparam("of"))
+_LAST_OF_PATTERN = select(func.max(_E.pattern_sequence)).where(_E.pattern_id == bindparam("of"))
+_FIRST = select(_E.data).where(_E.subject == bindparam("of"), _E.sequence == 1)
 LASTING = ("product", "component", "topic", "sentence", "tickets", "customers")
 LOOKED_AT = 50  # of a pattern's newest tickets, to say which product and component it is about
 
@@ -36,30 +40,24 @@ def write(
     it, and counts on in the pattern's own sequence.
     """
     pattern_id = data.get("pattern_id")
-    sequence = 1 + _last(session, _E.sequence, _E.subject == subject)
-    row = EventRow(
-        id=sortable_id("evt", at, subject, type_, str(sequence)), type=type_, at=at, subject=subject,
-        sequence=sequence, pattern_id=pattern_id, owed=owed, actor=actor,
-        data=(_before(session, subject) if sequence > 1 else {}) | dict(data),
-    )  # fmt: skip
+    sequence = 1 + (session.scalar(_LAST, {"of": subject}) or 0)
+    values: dict[str, Any] = {
+        "id": sortable_id("evt", at, subject, type_, str(sequence)), "type": type_, "at": at, "subject": subject,
+        "sequence": sequence, "pattern_id": pattern_id, "pattern_sequence": None, "owed": owed, "actor": actor,
+        "data": (_before(session, subject) if sequence > 1 else {}) | dict(data),
+    }  # fmt: skip
     if pattern_id:
-        row.pattern_sequence = 1 + _last(session, _E.pattern_sequence, _E.pattern_id == pattern_id)
-        row.data = _facts(session, pattern_id) | row.data
-    session.add(row)
-    session.flush()
-    event = record(Event, row)
+        values["pattern_sequence"] = 1 + (session.scalar(_LAST_OF_PATTERN, {"of": pattern_id}) or 0)
+        values["data"] = _facts(session, pattern_id) | values["data"]
+    event = record(Event, session.execute(_INSERT, values).one())
     if owed:
         webhooks.owe(session, event)
     return event
 
 
-def _last(session: Session, number: Any, condition: Any) -> int:
-    return session.scalar(select(func.max(number)).where(condition)) or 0
-
-
 def _before(session: Session, subject: str) -> dict[str, Any]:
     """What the first event of a subject said it is about: who was told of it is told how it ends."""
-    first = session.scalar(select(_E.data).where(_E.subject == subject, _E.sequence == 1)) or {}
+    first = session.scalar(_FIRST, {"of": subject}) or {}
     return {name: first[name] for name in LASTING if name in first}
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
-from sqlalchemy import Engine, Table, inspect
+from sqlalchemy import Engine, Row, Table, inspect
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel
 
@@ -21,8 +21,8 @@ def _shape(cls: type) -> tuple[tuple[str, type[StrEnum] | None], ...]:
     return tuple((field.name, enums.get(field.name)) for field in dataclasses.fields(cls))
 
 
-def record(cls: type[Record], row: SQLModel, **others: Any) -> Record:
-    """The row as a frozen record; `others` gives the fields that are not columns."""
+def record(cls: type[Record], row: SQLModel | Row[Any], **others: Any) -> Record:
+    """The row, an object or a line of a result, as a frozen record; `others` gives the fields that are not columns."""
     values: dict[str, Any] = dict(others)
     for name, enum in _shape(cls):  # type: ignore[arg-type]
         if name not in values:
@@ -75,5 +75,10 @@ def upsert(session: Session, row: type[SQLModel], values: list[dict[str, Any]], 
 def _dialect_insert(session: Session, row: type[SQLModel]) -> Any:
     bind = session.get_bind()
     assert isinstance(bind, Engine)
-    module: Any = sqlite if bind.dialect.name == "sqlite" else postgresql
+    return _insert(bind.dialect.name, row)
+
+
+@cache
+def _insert(dialect: str, row: type[SQLModel]) -> Any:
+    module: Any = sqlite if dialect == "sqlite" else postgresql
     return module.insert(table(row))

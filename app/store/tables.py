@@ -356,7 +356,7 @@ class DeliveryRow(SQLModel, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("event_id", "subscription_id"),
-        Index("delivery_due", "next_at", sqlite_where=text("state = 'pending'"),
+        Index("delivery_due", "subscription_id", "next_at", "id", sqlite_where=text("state = 'pending'"),
               postgresql_where=text("state = 'pending'")),
         Index("delivery_by_subscription", "subscription_id", "created_at"),
     )  # fmt: skip

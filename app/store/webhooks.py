@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Table, bindparam, func, insert, literal_column, or_, select, update
 from sqlmodel import Session
 
 from app.domain import Delivery, Event, Subscription, sortable_id
@@ -17,7 +18,8 @@ from app.store.records import columns, insert_ignoring, record, table
 from app.store.tables import AttemptRow, DeliveryRow, EventRow, SubscriptionRow
 
 _S, _D, _A, _E = (table(r).c for r in (SubscriptionRow, DeliveryRow, AttemptRow, EventRow))
-_S_TABLE, _E_TABLE = table(SubscriptionRow), table(EventRow)
+_S_TABLE, _D_TABLE, _E_TABLE = table(SubscriptionRow), table(DeliveryRow), table(EventRow)
+_PENDING: Any = literal_column("'pending'")  # spelt out, as the partial index spells it
 SEVERITIES = ("low", "medium", "high")
 EMAIL = "email"  # the format that is gathered into digests and posted nowhere
 
@@ -46,6 +48,20 @@ class Attempt:
     answer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """An attempt and what follows: delivered, failed for good, or pending until `next_at`."""
+
+    attempt: Attempt
+    subscription: Subscription
+    state: str
+    next_at: datetime | None = None
+    error: str = ""
+    failures: int = 0  # of the endpoint in a row, this one included
+    quiet_until: datetime | None = None  # until then nothing else is tried at the endpoint
+    disable: str = ""  # why the endpoint is given up
+
+
 def wants(subscription: Subscription, event: Event) -> bool:
     """Whether the event passes the subscription's saved query."""
     query, data = subscription.filter, event.data
@@ -71,20 +87,22 @@ def _is_type(type_: str, wanted: str) -> bool:
 
 
 def owe(session: Session, event: Event) -> None:
-    """Owe the event to every active subscription that wants it; a failing endpoint's quiet is kept."""
+    """Owe the event to every active subscription that wants it."""
     product = str(event.data.get("product", "")).lower()
-    rows = session.scalars(select(SubscriptionRow).where(_S.active, _S.product.in_({"", product}))).all()
-    for row in rows:
-        if wants(record(Subscription, row), event):
-            _owe(session, event, row.id, at=event.at, due=max(event.at, row.quiet_until or event.at))
+    asked = session.execute(_ASKED, {"product": product})
+    wanting = [row.id for row in asked if wants(record(Subscription, row), event)]
+    _owe(session, event, wanting, due=event.at)
 
 
-def _owe(session: Session, event: Event, subscription_id: str, *, at: datetime, due: datetime) -> None:
-    id_ = sortable_id("dlv", at, event.id, subscription_id)
+_ASKED = select(_S_TABLE).where(_S.active, _S.product.in_(["", bindparam("product")]))
+
+
+def _owe(session: Session, event: Event, subscription_ids: Sequence[str], *, due: datetime) -> None:
     insert_ignoring(session, DeliveryRow, [{
-        "id": id_, "event_id": event.id, "subscription_id": subscription_id, "state": "pending",
-        "attempts": 0, "created_at": at, "next_at": due, "last_status": None, "last_error": "",
-    }])  # fmt: skip
+        "id": sortable_id("dlv", event.at, event.id, id_), "event_id": event.id, "subscription_id": id_,
+        "state": "pending", "attempts": 0, "created_at": event.at, "next_at": due, "last_status": None,
+        "last_error": "",
+    } for id_ in subscription_ids])  # fmt: skip
 
 
 def subscribe(session: Session, subscription: Subscription, secret: str) -> None:
@@ -142,7 +160,7 @@ def unsubscribe(session: Session, id_: str) -> None:
     session.delete(_row(session, id_))
     session.execute(
         update(DeliveryRow)
-        .where(_D.subscription_id == id_, _D.state == "pending")
+        .where(_D.subscription_id == id_, _D.state == _PENDING)
         .values(state="failed", next_at=None, last_error="the subscription was removed")
     )
 
@@ -154,31 +172,43 @@ def claim(
     limit: int,
     lease_s: float,
     each: int = 4,
+    failing: int | None = None,
     full: Collection[str] = (),
 ) -> list[Due]:
     """Due deliveries, put off by the lease so that no one else sends them meanwhile.
 
-    Endpoints take turns: each gives its oldest first, then its second oldest. One that failed last time is
-    tried with a single delivery, after those that work, so that the dead never delay the living. `full`
-    are endpoints that have enough under way. The UPDATE repeats what was read: of several workers exactly
-    one changes the row. E-mail is not here: see `claim_digest`.
+    Endpoints take turns: each gives its oldest first, then its second oldest, up to `each`. One that failed
+    last time waits out its quiet, and is then tried with a single delivery, after those that work and with
+    `failing` of them at most, so that the dead never delay the living. `full` are endpoints that have
+    enough under way. What waits behind the first few of an endpoint is never looked at, however much it is.
+    E-mail is not here: see `claim_digest`.
     """
-    failing = _S.failing_since.is_not(None)
-    rank = func.row_number().over(partition_by=_D.subscription_id, order_by=(_D.next_at, _D.id))
-    due = (
-        select(_D.id, _D.next_at, _D.attempts, failing.label("failing"), rank.label("rank"))
-        .join(_S_TABLE, _S.id == _D.subscription_id)
-        .where(_D.state == "pending", _D.next_at <= at, _S.active)  # what is switched off keeps waiting
-        .where(_S.format != EMAIL, _S.id.not_in(full))
-        .subquery()
+    endpoints = session.execute(_owing(each), {"at": at, "full": list(full)}).all()
+    working = [ids for failing_since, *ids in endpoints if failing_since is None]
+    broken = [ids[0] for failing_since, *ids in endpoints if failing_since is not None]
+    in_turn = [id_ for turn in zip(*working, strict=True) for id_ in turn if id_]
+    return _take(session, (in_turn + broken[:failing])[:limit], at=at, lease_s=lease_s)
+
+
+@cache
+def _owing(each: int) -> Any:
+    """Endpoints with something due, longest waiting first: since when they fail, and the ids of their oldest."""
+    at: Any = bindparam("at")
+    due = select(_D.id).where(_D.subscription_id == _S.id, _D.state == _PENDING, _D.next_at <= at)
+    oldest = due.correlate(_S_TABLE).order_by(_D.next_at, _D.id).limit(1)
+    since = (
+        select(func.min(_D.next_at))
+        .where(_D.subscription_id == _S.id, _D.state == _PENDING)
+        .correlate(_S_TABLE)
+        .scalar_subquery()
     )
-    candidates = session.execute(
-        select(due.c.id, due.c.next_at, due.c.attempts)
-        .where(due.c.rank <= case((due.c.failing, 1), else_=each))
-        .order_by(due.c.failing, due.c.rank, due.c.next_at, due.c.id)
-        .limit(limit)
-    ).all()
-    return _take(session, candidates, at=at, lease_s=lease_s)
+    return (
+        select(_S.failing_since, *(oldest.offset(n).scalar_subquery() for n in range(each)))
+        .where(_S.active, _S.format != EMAIL)  # what is switched off keeps waiting
+        .where(or_(_S.quiet_until.is_(None), _S.quiet_until <= at), since <= at)
+        .where(_S.id.not_in(bindparam("full", expanding=True)))
+        .order_by(since, _S.id)
+    )
 
 
 def claim_digest(
@@ -186,37 +216,48 @@ def claim_digest(
 ) -> list[Due]:
     """What one e-mail subscription is owed of the time before a digest's closing, oldest first."""
     query = (
-        select(_D.id, _D.next_at, _D.attempts)
-        .where(_D.subscription_id == subscription_id, _D.state == "pending")
+        select(_D.id)
+        .where(_D.subscription_id == subscription_id, _D.state == _PENDING)
         .where(_D.created_at < before, _D.next_at <= at)
         .order_by(_D.created_at, _D.id)
         .limit(limit)
     )
-    return _take(session, session.execute(query).all(), at=at, lease_s=lease_s)
+    return _take(session, session.scalars(query).all(), at=at, lease_s=lease_s)
 
 
-def _take(session: Session, candidates: Sequence[Any], *, at: datetime, lease_s: float) -> list[Due]:
-    claimed: list[str] = []
-    for id_, next_at, attempts in candidates:
-        changed: Any = session.execute(
-            update(DeliveryRow)
-            .where(_D.id == id_, _D.state == "pending", _D.next_at == next_at, _D.attempts == attempts)
-            .values(next_at=at + timedelta(seconds=lease_s))
-        )
-        if changed.rowcount == 1:
-            claimed.append(id_)
-    session.expire_all()
-    rows = session.execute(
-        select(DeliveryRow, SubscriptionRow, EventRow)
-        .join(_S_TABLE, _S.id == _D.subscription_id)
-        .join(_E_TABLE, _E.id == _D.event_id)
-        .where(_D.id.in_(claimed))
-    )
-    found = {delivery.id: _due(delivery, row, event, at) for delivery, row, event in rows}
-    return [found[id_] for id_ in claimed if id_ in found]
+def _take(session: Session, ids: Sequence[str], *, at: datetime, lease_s: float) -> list[Due]:
+    """Put deliveries off by the lease; those that another worker took since they were read are left out."""
+    if not ids:
+        return []
+    until = at + timedelta(seconds=lease_s)
+    taken = {row.id: row for row in session.execute(_TAKE, {"ids": ids, "at": at, "until": until})}
+    wanting = _by_id(session, _S_TABLE, {row.subscription_id for row in taken.values()})
+    told = _by_id(session, _E_TABLE, {row.event_id for row in taken.values()})
+    return [
+        _due(row, wanting[row.subscription_id], told[row.event_id], at)
+        for row in (taken[id_] for id_ in ids if id_ in taken)
+        if row.subscription_id in wanting and row.event_id in told
+    ]
 
 
-def _due(delivery: DeliveryRow, row: SubscriptionRow, event: EventRow, at: datetime) -> Due:
+_TAKE = (
+    update(_D_TABLE)
+    .where(_D.id.in_(bindparam("ids", expanding=True)), _D.state == _PENDING, _D.next_at <= bindparam("at"))
+    .values(next_at=bindparam("until"))
+    .returning(*_D)
+)
+
+
+def _by_id(session: Session, of: Table, ids: Collection[str]) -> dict[str, Any]:
+    return {row.id: row for row in session.execute(_among(of), {"ids": list(ids)})}
+
+
+@cache
+def _among(of: Table) -> Any:
+    return select(of).where(of.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def _due(delivery: Any, row: Any, event: Any, at: datetime) -> Due:
     secrets = [row.secret]
     if row.old_secret and row.old_secret_until and row.old_secret_until > at:
         secrets.append(row.old_secret)
@@ -226,42 +267,52 @@ def _due(delivery: DeliveryRow, row: SubscriptionRow, event: EventRow, at: datet
     )  # fmt: skip
 
 
-def settle(
-    session: Session,
-    attempt: Attempt,
-    *,
-    state: str,
-    next_at: datetime | None,
-    error: str = "",
-    quiet_until: datetime | None = None,
-) -> None:
-    """Record an attempt and what follows: delivered, failed for good, or pending until `next_at`.
+def settle(session: Session, settled: Sequence[Settled]) -> None:
+    """Record attempts and what follows of them, all in a handful of statements.
 
-    With `quiet_until` all else that is due to the endpoint waits as well.
+    An endpoint that took one of them works, whatever became of the others.
     """
-    session.add(AttemptRow(**columns(attempt)))
-    row = session.get(DeliveryRow, attempt.delivery_id)
-    if row is None:
+    if not settled:
         return
-    row.state, row.next_at, row.attempts = state, next_at, attempt.number
-    row.last_status, row.last_error = attempt.status, error
-    subscription = session.get(SubscriptionRow, row.subscription_id)
-    if subscription is None:
-        return
-    if state == "delivered":
-        subscription.failing_since, subscription.failures, subscription.quiet_until = None, 0, None
-        return
-    subscription.failing_since = subscription.failing_since or attempt.at
-    if quiet_until is not None:
-        subscription.failures += 1
-        subscription.quiet_until = quiet_until
-        session.flush()
-        session.execute(
-            update(DeliveryRow)
-            .where(_D.subscription_id == row.subscription_id, _D.state == "pending")
-            .where(_D.next_at <= attempt.at)
-            .values(next_at=quiet_until)
-        )
+    session.execute(_ATTEMPTED, [columns(one.attempt) for one in settled])
+    session.execute(_SETTLE, [{
+        "of": one.attempt.delivery_id, "becomes": one.state, "next": one.next_at, "number": one.attempt.number,
+        "status": one.attempt.status, "error": one.error,
+    } for one in settled])  # fmt: skip
+    failed = [one for one in settled if one.state != "delivered"]
+    if failed:
+        session.execute(_FAIL, [{"of": one.subscription.id, "since": one.attempt.at} for one in failed])
+    quiet = [one for one in failed if one.quiet_until is not None]
+    if quiet:
+        session.execute(_SILENCE, [{
+            "of": one.subscription.id, "failures": one.failures, "until": one.quiet_until,
+        } for one in quiet])  # fmt: skip
+    worked = {one.subscription.id for one in settled if one.state == "delivered"}
+    session.execute(_WORKS, {"ids": list(worked)})
+
+
+_ATTEMPTED = insert(table(AttemptRow))
+_SETTLE = (
+    update(_D_TABLE)
+    .where(_D.id == bindparam("of"))
+    .values(state=bindparam("becomes"), next_at=bindparam("next"), attempts=bindparam("number"),
+            last_status=bindparam("status"), last_error=bindparam("error"))
+)  # fmt: skip
+_FAIL = (
+    update(_S_TABLE)
+    .where(_S.id == bindparam("of"), _S.failing_since.is_(None))
+    .values(failing_since=bindparam("since"))
+)
+_WORKS = (
+    update(_S_TABLE)
+    .where(_S.id.in_(bindparam("ids", expanding=True)), _S.failing_since.is_not(None))
+    .values(failing_since=None, failures=0, quiet_until=None)
+)
+_SILENCE = (
+    update(_S_TABLE)
+    .where(_S.id == bindparam("of"))
+    .values(failures=bindparam("failures"), quiet_until=bindparam("until"))
+)
 
 
 def disable(session: Session, id_: str, reason: str) -> bool:
@@ -275,7 +326,7 @@ def disable(session: Session, id_: str, reason: str) -> bool:
     row.active, row.disabled_reason = False, reason
     session.execute(
         update(DeliveryRow)
-        .where(_D.subscription_id == id_, _D.state == "pending")
+        .where(_D.subscription_id == id_, _D.state == _PENDING)
         .values(state="failed", next_at=None, last_error=reason)
     )
     return True
@@ -301,7 +352,7 @@ def replay(
     else:
         chosen = list(matching(session, wanted, since=since, until=until))
     for event in chosen:
-        _owe(session, event, subscription_id, at=event.at, due=at)
+        _owe(session, event, [subscription_id], due=at)
         session.execute(
             update(DeliveryRow)
             .where(_D.event_id == event.id, _D.subscription_id == subscription_id)
@@ -343,4 +394,4 @@ def attempts(session: Session, delivery_id: str) -> list[Attempt]:
 
 
 def pending(session: Session) -> int:
-    return session.scalar(select(func.count()).where(_D.state == "pending")) or 0
+    return session.scalar(select(func.count()).where(_D.state == _PENDING)) or 0

@@ -12,7 +12,7 @@ from app.domain import Event, Subscription
 from app.errors import NotFound
 from app.store import events, webhooks
 from app.store.core import Store
-from app.store.webhooks import Attempt
+from app.store.webhooks import Attempt, Settled
 from tests.fakes import START
 
 MINUTE = timedelta(minutes=1)
@@ -127,16 +127,75 @@ def test_a_settled_delivery_is_not_due_and_its_attempts_can_be_read(store: Store
     (due,) = claim(store)
     with store.write() as session:
         failed = Attempt(due.delivery.id, 1, START, 500, 12, "no")
-        webhooks.settle(session, failed, state="pending", next_at=START + MINUTE, error="HTTP 500")
+        after = Settled(failed, due.subscription, "pending", next_at=START + MINUTE, error="HTTP 500")
+        webhooks.settle(session, [after])
         assert webhooks.pending(session) == 1
     (due,) = claim(store, at=START + MINUTE)
     assert (due.delivery.attempts, due.delivery.last_status, due.failing_since) == (1, 500, START)
     with store.write() as session:
         fine = Attempt(due.delivery.id, 2, START + MINUTE, 200, 3, "")
-        webhooks.settle(session, fine, state="delivered", next_at=None)
+        webhooks.settle(session, [Settled(fine, due.subscription, "delivered")])
         assert webhooks.attempts(session, due.delivery.id) == [failed, fine]
         assert webhooks.pending(session) == 0
     assert claim(store, at=START + 9999 * MINUTE) == []
+
+
+def broken(store: Store, due: webhooks.Due, *, failures: int = 1, quiet_until: Any = None) -> None:
+    """The endpoint did not take it, and is left alone until then."""
+    attempt = Attempt(due.delivery.id, due.delivery.attempts + 1, START, 500, 1, "")
+    after = Settled(attempt, due.subscription, "pending", next_at=START + 60 * MINUTE, failures=failures,
+                    quiet_until=quiet_until)  # fmt: skip
+    with store.write() as session:
+        webhooks.settle(session, [after])
+
+
+def test_all_that_is_due_to_a_failing_endpoint_waits_out_its_quiet_and_then_goes_singly(store: Store) -> None:
+    subscribed(store)
+    for n in range(3):
+        happened(store, subject=f"alt_{n}")
+    first, *_ = claim(store, limit=1)
+    broken(store, first, quiet_until=START + MINUTE)
+    happened(store, subject="alt_later")
+    assert claim(store) == []
+    (one,) = claim(store, at=START + MINUTE)
+    assert (one.failures, one.failing_since) == (1, START)
+
+
+def test_failures_that_were_under_way_together_count_once(store: Store) -> None:
+    subscribed(store)
+    for n in range(4):
+        happened(store, subject=f"alt_{n}")
+    for due in claim(store):
+        broken(store, due, failures=due.failures + 1, quiet_until=START)
+    (again,) = claim(store, at=START + 60 * MINUTE, limit=1)
+    assert again.failures == 1
+
+
+def test_failing_endpoints_get_the_room_left_to_them_and_come_after_those_that_work(store: Store) -> None:
+    for n in range(4):
+        subscribed(store, n)
+    happened(store)
+    for due in claim(store):
+        if due.subscription.id != "sub_3":
+            broken(store, due)
+    happened(store, subject="alt_2")
+    with store.write() as session:
+        found = webhooks.claim(session, at=START, limit=9, lease_s=60, failing=2)
+    assert [due.subscription.id for due in found] == ["sub_3", "sub_0", "sub_1"]
+
+
+def test_an_endpoint_that_takes_something_again_is_failing_no_more(store: Store) -> None:
+    subscribed(store)
+    for n in range(2):
+        happened(store, subject=f"alt_{n}")
+    first, second = claim(store)
+    broken(store, first, quiet_until=START + MINUTE)
+    with store.write() as session:
+        taken = Attempt(second.delivery.id, 1, START, 200, 1, "")
+        webhooks.settle(session, [Settled(taken, second.subscription, "delivered")])
+    happened(store, subject="alt_2")
+    (due,) = claim(store)
+    assert (due.failing_since, due.failures) == (None, 0)
 
 
 def test_replaying_owes_an_event_again_under_its_first_id(store: Store) -> None:
@@ -146,7 +205,7 @@ def test_replaying_owes_an_event_again_under_its_first_id(store: Store) -> None:
     for due in claim(store):
         with store.write() as session:
             done = Attempt(due.delivery.id, 1, START, 200, 1, "")
-            webhooks.settle(session, done, state="delivered", next_at=None)
+            webhooks.settle(session, [Settled(done, due.subscription, "delivered")])
     with store.write() as session:
         assert webhooks.replay(session, "sub_1", at=START + MINUTE, event_ids=[event.id]) == 1
     (due,) = claim(store, at=START + MINUTE)
@@ -191,7 +250,7 @@ def test_an_endpoint_removed_while_it_is_sent_to_does_not_keep_others_from_being
         webhooks.unsubscribe(session, "sub_1")
     with store.write() as session:
         attempt = Attempt(due.delivery.id, 1, START, 410, 1, "")
-        webhooks.settle(session, attempt, state="failed", next_at=None)
+        webhooks.settle(session, [Settled(attempt, due.subscription, "failed")])
         webhooks.disable(session, "sub_1", "it answered 410 Gone")
 
 

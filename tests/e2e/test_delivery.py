@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -350,8 +351,38 @@ def test_metadata_hosts_of_the_clouds_are_never_reached(host: str) -> None:
     assert "private network" in answer.text
 
 
+def test_requests_to_one_name_share_a_connection_to_the_address_that_was_checked() -> None:
+    """The name resolves to nothing: only the checked address can have been connected to."""
+    peers = set()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            peers.add(self.client_address)
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"hooks.invalid:{server.server_port}"
+        sender = Sender(allow=(host,), look_up=lambda _h, _p: ["127.0.0.1"])
+        said = [sender.post(f"http://{host}/", b"{}", {}) for _ in range(3)]
+        sender.close()
+        server.shutdown()
+    assert [(answer.status, answer.text) for answer in said] == [(200, "ok")] * 3
+    assert len(peers) == 1
+
+
 def test_two_endpoints_behind_one_address_share_no_connection() -> None:
-    """A kept connection would be found by its address: the second host would be told over the first's."""
+    """Two hosts with two certificates: the second must not be told over the first's connection."""
     accepted = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -370,6 +401,7 @@ def test_two_endpoints_behind_one_address_share_no_connection() -> None:
         for name in ("one", "two"):
             assert sender.post(f"http://{name}.internal:{port}/", b"{}", {}).status == 200
         thread.join(5)
+        sender.close()
     assert len(accepted) == 2
     for connection in accepted:
         connection.close()
