@@ -22,7 +22,7 @@ from rich.table import Table
 from app import demo as demonstration
 from app import server, settings
 from app.errors import ForeshockError, Invalid, NotFound
-from app.runtime import Runtime, build, utc_now
+from app.runtime import Runtime, accept_secret, build, utc_now
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   help="Foreshock finds recurring and emerging issues in a support queue.")  # fmt: skip
@@ -33,6 +33,8 @@ connected = typer.Typer(
 )
 people = typer.Typer(no_args_is_help=True, help="Add and manage people who may sign in.")
 app.add_typer(people, name="user")
+secret = typer.Typer(no_args_is_help=True, help="The key of all hashes.")
+app.add_typer(secret, name="secret")
 app.add_typer(connected, name="source")
 console = Console(stderr=True)
 out = Console()
@@ -45,12 +47,18 @@ Host = Annotated[str | None, typer.Option(help="address to listen on")]
 def main() -> None:
     """Run a command; an expected error is one line and exit code 1, an interrupt is 130."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for talkative in ("alembic", "apscheduler", "httpx"):
+    for talkative in ("alembic", "httpx"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
+    # It warns whenever a step is still at work when its next turn comes: that is meant to be so.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     try:
         app()
     except ForeshockError as error:
         console.print(f"[red]foreshock:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except OSError as error:  # a file or folder the command line or a setting named
+        what = f"cannot use {error.filename}: " if error.filename else ""
+        console.print(f"[red]foreshock:[/red] {what}{error.strerror}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -511,6 +519,13 @@ def _told(history: Any) -> str:
     share = "not begun" if history.share is None else f"{history.share:.0%} read"
     left = "" if not history.left_s else f", about {history.left_s / 60:,.0f} minutes left"
     return f"history {share}, {history.tickets:,} tickets{left}{' (paused)' if history.held else ''}"
+
+
+@secret.command("accept")
+def secret_accept(config: Config = None) -> None:
+    """Go on with another secret than the database was filled under: customers known so far will look new."""
+    accept_secret(settings.load(config))
+    out.print("accepted; customers known so far count as others from now on", highlight=False)
 
 
 @keys.command("create")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import threading
 import time
@@ -93,6 +95,8 @@ class Runtime:
 
     def close(self) -> None:
         self.disconnect()
+        if "sender" in self.__dict__:  # made when first needed
+            self.sender.close()
         self.store.close()
 
     def disconnect(self) -> None:
@@ -109,9 +113,37 @@ def build(settings: Settings, *, now: Now = utc_now, migrate: bool = True) -> Ru
     if migrate:
         store.migrate()
     runtime = Runtime(settings, store, now)
+    if migrate:
+        _same_secret(runtime)
     if migrate and settings.sources:
         with store.write() as session:
             for s in settings.sources:
                 sources.register(session, Source(s.name, s.kind, s.options))
     runtime.refresh()
     return runtime
+
+
+def _same_secret(runtime: Runtime) -> None:
+    """Raise Invalid when the database was filled under another secret: every customer would look new."""
+    mark = hmac.new(runtime.key, b"the secret of this database", hashlib.sha256).hexdigest()[:32]
+    with runtime.store.read() as session:
+        kept = sources.note(session, "secret").get("mark")
+    if kept is None:
+        with runtime.store.write() as session:
+            sources.save_note(session, "secret", {"mark": mark})
+    elif kept != mark:
+        raise Invalid(
+            "this is not the secret the database was filled under, and every known customer would look new: put "
+            "the old one back (secret.key in data_dir, secret_file or FORESHOCK_SECRET). If it is lost for good, "
+            "`foreshock secret accept` goes on with this one"
+        )
+
+
+def accept_secret(settings: Settings) -> None:
+    """Go on with the secret there is now."""
+    runtime = build(settings, migrate=False)
+    runtime.store.migrate()
+    with runtime.store.write() as session:
+        sources.save_note(session, "secret", {})
+    runtime.close()
+    build(settings).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 import threading
@@ -14,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from app import web, worker
 from app.api.app import create_app
 from app.errors import Invalid
-from app.pipeline import access, cases
+from app.pipeline import access, cases, lease
 from app.runtime import Runtime
 
 SWITCH_S = 0.001  # a caller's next step waits no longer for another's; five times less than Python's own
@@ -46,17 +47,22 @@ def serve(runtime: Runtime, *, work: bool, say: Callable[[str], None]) -> None:
     finally:
         if scheduler is not None:
             scheduler.shutdown()
+            lease.release(runtime)
         listener.close()
 
 
 def work(runtime: Runtime) -> None:
-    """Work until interrupted."""
+    """Work until interrupted or terminated."""
     _ = runtime.embedder
+    ended = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: ended.set())
     scheduler = worker.schedule(runtime)
     try:
-        threading.Event().wait()
+        ended.wait()
     finally:
         scheduler.shutdown()
+        lease.release(runtime)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,7 +11,10 @@ import re
 import secrets
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -184,15 +187,36 @@ class Settings(BaseSettings):
         if self.secret:
             return self.secret.encode()
         path = self.secret_file or self.data_dir / "secret.key"
-        if self.secret_file is None and not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(secrets.token_hex(32))
         try:
-            return path.read_text().strip().encode()
+            if self.secret_file is None and not path.exists():
+                _make_secret(path)
+            found = path.read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError as error:
+            raise Invalid(f"{path} does not hold a secret: it is not text") from error
         except OSError as error:
-            raise Invalid(f"cannot read the secret from {path}: {error.strerror}") from error
+            doing = "read the secret from" if self.secret_file or path.exists() else "keep a secret in"
+            raise Invalid(
+                f"cannot {doing} {path}: {error.strerror}; let this user do so, or set data_dir, secret_file "
+                "or the variable FORESHOCK_SECRET"
+            ) from error
+        if not found:
+            raise Invalid(
+                f"the secret file {path} is empty: put the secret back, or remove the file for a new one"
+            )
+        return found.encode()
+
+
+def _make_secret(path: Path) -> None:
+    """Whole or not at all: of processes that start together the first one's secret is everybody's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, made = mkstemp(dir=path.parent, prefix=".secret-")  # readable by this user only
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+        with suppress(FileExistsError):
+            os.link(made, path)
+    finally:
+        Path(made).unlink()
 
 
 def secret(name: str) -> str:
@@ -219,6 +243,11 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     file = named or Path("foreshock.toml")
     values = _read(file) if file.exists() or named else {}
     environment = {k[len("FORESHOCK_") :].lower() for k in os.environ if k.startswith("FORESHOCK_")}
+    for name in sorted(environment - Settings.model_fields.keys() - {"config"}):
+        if near := _near(name):  # others may be secrets of sources: their names are the operator's own
+            raise Invalid(
+                f"FORESHOCK_{name.upper()}: there is no such setting; did you mean FORESHOCK_{near.upper()}?"
+            )
     values = {k: v for k, v in values.items() if k not in environment} | overrides
     try:
         made = Settings(**values)
@@ -240,6 +269,11 @@ def _read(file: Path) -> dict[str, Any]:
     return values
 
 
+def _near(name: str) -> str:
+    """The setting a misspelt name may stand for."""
+    return next(iter(get_close_matches(name, Settings.model_fields, 1, 0.75)), "")
+
+
 def _explain(error: ValidationError, file: Path, environment: set[str]) -> str:
     lines = []
     for problem in error.errors():
@@ -247,7 +281,8 @@ def _explain(error: ValidationError, file: Path, environment: set[str]) -> str:
         top = name.split(".", maxsplit=1)[0]
         where = f"FORESHOCK_{top.upper()}" if top in environment else f"{name} in {file.name}"
         if problem["type"] == "extra_forbidden":
-            lines.append(f"{where}: there is no such setting")
+            near = _near(name)
+            lines.append(f"{where}: there is no such setting" + (f"; did you mean {near}?" if near else ""))
         else:
             lines.append(f"{where}: {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(lines)

@@ -30,7 +30,7 @@ from app.domain import Matrix
 from app.errors import Invalid
 from app.ports import Embedder
 
-MODEL_SETTING = "EMBEDDING_MODEL"
+MODEL_SETTING = "FORESHOCK_MODEL"
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"
 TOKENIZER = "tokenizer.json"

@@ -149,8 +149,10 @@ def read_mapping(path: Path) -> dict[str, str]:
     try:
         text = path.read_text("utf-8")
         values = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Invalid(f"the mapping file {path} cannot be read: {error}", pointer="mapping") from error
+    except OSError as error:
+        raise Invalid(f"the mapping file {path} cannot be read: {error.strerror}", pointer="mapping") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Invalid(f"the mapping file {path} is neither TOML nor JSON: {error}", pointer="mapping") from error
     if not all(isinstance(column, str) for column in values.values()):
         raise Invalid(
             f'the mapping file {path} must hold lines of the form field = "column"', pointer="mapping"
@@ -175,7 +177,7 @@ def _require(chosen: Values[str, str], columns: Sequence[str]) -> None:
         example = missing[0].split()[0]
         raise Invalid(
             f"no column for {', '.join(missing)}; found {_listed(columns)}. "
-            f"Say which it is: {example}=COLUMN, as an option or in a mapping file",
+            f"Say which it is: --map {example}=COLUMN, or a line of a mapping file (--mapping FILE)",
             pointer=example,
         )
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,9 @@ from app.backtest import Clock
 from app.errors import Invalid, TryLater
 from app.pipeline import access
 from app.pipeline.intake import accept
-from app.runtime import Runtime, build
+from app.runtime import Runtime, accept_secret, build
 from app.server import service
-from app.settings import Settings
+from app.settings import Settings, load
 from app.store import tickets
 from app.store.core import Store
 from tests.conftest import ADDRESS, driver_url, start_postgres
@@ -96,6 +97,70 @@ def test_a_date_in_the_future_is_a_rejected_row_with_its_line(tmp_path: Path) ->
 
 def test_an_unknown_setting_names_its_variable(tmp_path: Path) -> None:
     assert "FORESHOCK_PORT" in one_line(foreshock(tmp_path, "migrate", FORESHOCK_PORT="many"))
+
+
+@pytest.mark.parametrize(
+    ("line", "variable", "says"),
+    [
+        ("prot = 1", {}, "prot in foreshock.toml: there is no such setting; did you mean port?"),
+        ("", {"FORESHOCK_DATABSE_URL": "sqlite:///x"}, "did you mean FORESHOCK_DATABASE_URL?"),
+        ("port =", {}, "foreshock.toml is not valid TOML"),
+        ("time_zone = 'Mars'", {}, "time_zone in foreshock.toml"),
+        ("secret = 'x'", {}, "use FORESHOCK_SECRET or secret_file"),
+    ],
+)
+def test_a_setting_that_is_misspelt_or_misplaced_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, variable: dict[str, str], says: str
+) -> None:
+    (tmp_path / "foreshock.toml").write_text(line)
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Invalid) as refused:
+        load(tmp_path / "foreshock.toml")
+    assert says in str(refused.value)
+
+
+def test_another_secret_than_the_database_was_filled_under_stops_the_start_until_it_is_accepted(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    before = Settings(database_url=sqlite_url, data_dir=tmp_path, secret="")
+    build(before).close()
+    (tmp_path / "secret.key").unlink()
+    with pytest.raises(Invalid, match="put the old one back"):
+        build(before)
+    accept_secret(before)
+    build(before).close()
+    with pytest.raises(Invalid, match="put the old one back"):
+        build(before.model_copy(update={"secret": "yet another"}))
+
+
+def test_a_secret_that_cannot_be_kept_or_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="cannot keep a secret in /dev/null/here"):
+        Settings(data_dir=Path("/dev/null/here")).key()
+    (tmp_path / "secret.key").write_text("\n")
+    with pytest.raises(Invalid, match="is empty"):
+        Settings(data_dir=tmp_path).key()
+    with pytest.raises(Invalid, match="nowhere"):
+        Settings(secret_file=tmp_path / "nowhere").key()
+
+
+def test_processes_that_start_together_agree_on_one_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(lambda _: Settings(data_dir=tmp_path / "new").key(), range(8)))
+    assert len(found) == 1
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["secret.key"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "good.csv").write_text(GOOD)
+    said = one_line(foreshock(tmp_path, "sample", "good.csv"))
+    assert "good.csv" in said
+
+
+def test_a_model_that_is_not_there_stops_the_worker(tmp_path: Path) -> None:
+    said = one_line(foreshock(tmp_path, "worker", FORESHOCK_MODEL="/nowhere/model"))
+    assert "/nowhere/model does not exist" in said
+    assert "FORESHOCK_MODEL" in said
 
 
 def test_a_taken_port_names_the_port_and_the_way_out(tmp_path: Path) -> None:
