@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
 from sqlalchemy import create_engine, text
 
 from app.backtest import Clock
@@ -135,7 +138,42 @@ def runtime(settings: Settings, store: Store, clock: Clock) -> Runtime:
 
 @pytest.fixture
 def api(runtime: Runtime) -> TestClient:
-    """A client of the service without keys, as on loopback."""
-    return TestClient(
-        service(runtime), base_url=ADDRESS, follow_redirects=False, raise_server_exceptions=False
-    )
+    """A client of the service without keys, as on loopback; every answer must be as the OpenAPI document says."""
+    app = service(runtime)
+    client = TestClient(app, base_url=ADDRESS, follow_redirects=False, raise_server_exceptions=False)
+    client.event_hooks = {"response": [keeping_to(app)]}
+    return client
+
+
+def keeping_to(app: FastAPI) -> Callable[[Any], None]:
+    """Fails on a JSON answer that went well and is not what the document promises of it."""
+
+    def check(response: Any) -> None:
+        kind = response.headers.get("content-type", "")
+        if response.status_code // 100 != 2 or not kind.startswith("application/json"):
+            return
+        asked = f"{response.request.method} {response.request.url.path}"
+        for (pattern, status), promise in promises(app).items():
+            if status == response.status_code and re.fullmatch(pattern, asked):
+                response.read()
+                promise.validate(response.json())
+
+    return check
+
+
+_PROMISES: dict[tuple[str, int], Draft202012Validator] = {}
+
+
+def promises(app: FastAPI) -> dict[tuple[str, int], Draft202012Validator]:
+    """By method with path and by status, what an answer must be; the same for every app, so made once."""
+    if not _PROMISES:
+        document = app.openapi()
+        for path, item in sorted(document["paths"].items(), key=lambda one: "{" in one[0]):
+            for method, operation in item.items():
+                for status, response in operation["responses"].items():
+                    said = response.get("content", {}).get("application/json")
+                    if status.startswith("2") and said is not None:
+                        pattern = f"{method.upper()} {re.sub(r'{[^}]+}', '[^/]+', path)}"
+                        whole = said["schema"] | {"components": document["components"]}
+                        _PROMISES[pattern, int(status)] = Draft202012Validator(whole)
+    return _PROMISES

@@ -27,7 +27,10 @@ def status(request: Request, run: Run, actor: Reader) -> Response:
     return answer(request, standing.status(run))
 
 
-@router.get("/readyz", operation_id="isReady")
+@router.get(
+    "/readyz", operation_id="isReady",
+    responses={503: {"description": "Something cannot do its work", "content": {"application/json": {}}}},
+)  # fmt: skip
 def readyz(run: Run) -> Response:
     """Database, schema, model and index can do their work; 503 says which cannot."""
     checks: dict[str, str] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.api import answers
 from app.notify.formats import VERSION
 
 EVENTS = {
@@ -122,14 +123,35 @@ def schema_name(type_: str) -> str:
 
 
 def describe(document: dict[str, Any]) -> dict[str, Any]:
-    """The generated document with problems, events and the key scheme added."""
+    """The generated document with answers, problems, events and the key scheme added."""
     parts = document.setdefault("components", {})
     told: Mapping[str, Any] = {schema_name(t): event_schema(t) for t in EVENTS}
     parts.setdefault("schemas", {}).update({"Problem": PROBLEM, **told})
+    parts["schemas"].update({name: answers.schema(shape) for name, shape in answers.NOUNS.items()})
+    for item in document["paths"].values():
+        for operation in item.values():
+            answers.described(operation)
     parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "bearerFormat": "fsk_..."}}
     document["security"] = [{"key": []}, {}]
     document["webhooks"] = {name: {"post": _webhook(name, text)} for name, text in EVENTS.items()}
     return document
+
+
+def _told(type_: str) -> dict[str, Any]:
+    """An example of an event's body."""
+    required, own = _OWN[type_.partition(".")[0]]
+    fields = _SHARED | own
+    data = {name: _value(name, fields[name]) for name in ("id", "sequence", "links", *required)}
+    return {"type": type_, "version": VERSION, "timestamp": answers.AT, "data": data}
+
+
+def _value(name: str, field: Mapping[str, Any]) -> Any:
+    known = {"alert_id": answers.ALT, "pattern_id": answers.PAT, "links": {"page": f"/patterns/{answers.PAT}"},
+             "kind": "fix" if "enum" in field else "new", "severity": "high", "id": answers.PAT}  # fmt: skip
+    if name in known:
+        return known[name]
+    kind = field["type"]
+    return 1 if kind == "integer" else 0.3 if kind == "number" else f"the {name.replace('_', ' ')}"
 
 
 def _webhook(name: str, text: str) -> dict[str, Any]:
@@ -141,6 +163,6 @@ def _webhook(name: str, text: str) -> dict[str, Any]:
         "parameters": [
             {"name": h, "in": "header", "required": True, "schema": {"type": "string"}} for h in headers
         ],
-        "requestBody": {"content": {"application/json": {"schema": schema}}},
+        "requestBody": {"content": {"application/json": {"schema": schema, "example": _told(name)}}},
         "responses": {"2XX": {"description": "Taken; anything else is tried again"}},
     }

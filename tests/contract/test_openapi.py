@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app.api.webhooks import EVENTS
@@ -59,6 +60,28 @@ def test_every_body_has_an_example(document: dict[str, Any]) -> None:
                 "example" in schemas[r] or "examples" in schemas[r] for r in refs
             )  # fmt: skip
             assert has, f"{method.upper()} {path}"
+
+
+def test_every_answer_has_a_schema_and_an_example_that_keeps_to_it(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if not status.startswith("2") or status == "204":
+                continue
+            assert response.get("content"), f"{method.upper()} {path} {status}"
+            said = response["content"].get("application/json")
+            if said is not None:
+                assert said["schema"], f"{method.upper()} {path} {status}"
+                whole = said["schema"] | {"components": document["components"]}
+                Draft202012Validator(whole).validate(said["example"])
+
+
+def test_every_webhook_has_an_example_that_keeps_to_its_schema(document: dict[str, Any]) -> None:
+    for name, item in document["webhooks"].items():
+        said = item["post"]["requestBody"]["content"]["application/json"]
+        Draft202012Validator(said["schema"] | {"components": document["components"]}).validate(
+            said["example"]
+        )
+        assert said["example"]["type"] == name
 
 
 def test_every_event_is_a_webhook_of_the_document(document: dict[str, Any]) -> None:
