@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import multiprocessing
+import os
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import sqlalchemy
 
 from app.domain import Matrix, RawTicket, TicketDraft
+from app.store.core import Store
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
 
@@ -57,6 +63,32 @@ def draft(n: int, subject: str = "Export fails", *, source: str = "desk", **valu
     given |= values
     given.setdefault("content_hash", hashlib.sha256(repr(sorted(given.items())).encode()).hexdigest())
     return TicketDraft(**given)  # type: ignore[arg-type]
+
+
+def mortal(store: Store, transactions: int) -> None:
+    """Kill this process with SIGKILL as a transaction begins or is about to be committed: the so-manieth of both."""
+    left = itertools.count(transactions, -1)
+
+    def die_in_time(_connection: object) -> None:
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for moment in ("begin", "commit"):
+        sqlalchemy.event.listen(store.engine, moment, die_in_time)
+
+
+def killed_again_and_again(live: Callable[..., None], *args: object, most: int = 60) -> int:
+    """Run `live(*args, seed)` in processes of its own, a new one whenever one was killed; how many were."""
+    apart = multiprocessing.get_context("forkserver")
+    apart.set_forkserver_preload([live.__module__])  # imported once, not once a death
+    for deaths in range(most):
+        process = apart.Process(target=live, args=(*args, deaths))
+        process.start()
+        process.join()
+        if process.exitcode == 0:
+            return deaths
+        assert process.exitcode == -signal.SIGKILL, f"it did not die but end with {process.exitcode}"
+    raise AssertionError(f"it never came to its end in {most} lives")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,19 @@ import pytest
 
 from app.backtest import Clock
 from app.domain import RawTicket
+from app.pipeline import lease
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
 from app.pipeline.intake import accept
 from app.runtime import Runtime
 from app.settings import Settings
-from app.store import events
+from app.store import events, sources
 from app.store.core import Store
-from tests.fakes import START, WordEmbedder, raw
+from tests.fakes import START, WordEmbedder, killed_again_and_again, mortal, raw
 
 DAYS = 36  # over the 8th of March, when Los Angeles goes forward, and the 5th of April, when Sydney goes back
 TICK = timedelta(hours=12)
+DIES_WITHIN = 500  # transactions, of the few thousand that a whole life has
 SAID = ("Password mail never arrives", "Invoice shows the wrong total", "How do I add a colleague")
 PROBLEMS = {7: "Export fails with E-4031", 20: "Login loops with AADSTS50011", 34: "Upload stops with E-7702"}
 
@@ -37,10 +39,16 @@ def stream() -> list[RawTicket]:
 
 
 def live(
-    folder: Path, zone: str, *, seed: int | None = None, until: timedelta = timedelta(days=DAYS)
+    folder: Path,
+    zone: str,
+    *,
+    seed: int | None = None,
+    until: timedelta = timedelta(days=DAYS),
+    dies: bool = False,
 ) -> list[Any]:
     """Everything said about alerts; with a seed tickets arrive shuffled within a tick, in random batches, and the
-    process loses its memory now and then."""
+    process loses its memory now and then. One that `dies` is killed at a random transaction; the next one begins
+    the tick again."""
     chance = random.Random(seed)
     store = Store(f"sqlite:///{folder / 'desk.sqlite3'}", durable=False)
     store.migrate()
@@ -49,8 +57,15 @@ def live(
     )
     runtime = Runtime(settings, store, clock := Clock(START))
     runtime.__dict__["embedder"] = WordEmbedder()
-    waiting = stream()
+    waiting, begun = stream(), folder / "begun"
+    if dies:
+        with store.write() as session:
+            sources.save_note(session, lease.NOTE, {})  # that of the dead has ended
+        clock.at = datetime.fromisoformat(begun.read_text()) if begun.exists() else START
+        waiting = [t for t in waiting if t.created_at > clock.at or clock.at == START]
+        mortal(store, chance.randint(1, DIES_WITHIN))
     while clock.at < START + until:
+        begun.write_text(clock.at.isoformat())
         clock.at += TICK
         arrived = [t for t in waiting if t.created_at <= clock.at]
         waiting = waiting[len(arrived) :]
@@ -65,9 +80,47 @@ def live(
                 runtime.memory = None
         for _ in range(1 if seed is None else 2):
             detect(runtime, clock.at)
+    runtime.close()
+    return said_in(folder)
+
+
+def said_in(folder: Path) -> list[Any]:
+    store = Store(f"sqlite:///{folder / 'desk.sqlite3'}")
     with store.read() as session:
         found = events.after(session, 0, limit=10_000)
-    runtime.close()
+    store.close()
+    return [(e.type, e.at, e.subject, e.data) for e in found if e.type.startswith("alert.")]
+
+
+def relayed(store: Store, folder: Path, zone: str, *, until: timedelta) -> list[Any]:
+    """What two workers of one database say, when now and then a lease ends because its holder died or stood still."""
+    chance, clock = random.Random(3), Clock(START)
+    settings = Settings(
+        database_url=store.url, data_dir=folder, secret="a secret of the tests", time_zone=zone
+    )
+
+    def started() -> Runtime:
+        runtime = Runtime(settings, store, clock)
+        runtime.__dict__["embedder"] = WordEmbedder()
+        return runtime
+
+    workers, waiting = [started(), started()], stream()
+    while clock.at < START + until:
+        clock.at += TICK
+        arrived = [t for t in waiting if t.created_at <= clock.at]
+        waiting = waiting[len(arrived) :]
+        accept(workers[0], arrived, source_kind="push")
+        if chance.random() < 0.3:
+            with store.write() as session:
+                note = sources.note(session, lease.NOTE) | {"until": START.isoformat()}
+                sources.save_note(session, lease.NOTE, note)
+            workers = [workers[1], started() if chance.random() < 0.5 else workers[0]]
+        for worker in workers:
+            while digest(worker):
+                pass
+            detect(worker, clock.at)
+    with store.read() as session:
+        found = events.after(session, 0, limit=10_000)
     return [(e.type, e.at, e.subject, e.data) for e in found if e.type.startswith("alert.")]
 
 
@@ -87,12 +140,32 @@ def test_order_of_arrival_batches_restarts_and_repeated_ticks_change_nothing(
         assert live(folder(tmp_path, str(seed)), zone, seed=seed) == said
 
 
+def live_and_die(folder: Path, zone: str, seed: int) -> None:
+    live(folder, zone, seed=seed, dies=True)
+
+
+def test_killed_at_random_transactions_and_begun_again_it_says_the_same(tmp_path: Path) -> None:
+    said = live(folder(tmp_path, "whole"), ZONES[0])
+    killed = folder(tmp_path, "killed")
+    assert killed_again_and_again(live_and_die, killed, ZONES[0]) >= 5
+    assert said_in(killed) == said
+
+
 @pytest.mark.parametrize("zone", ZONES)
 def test_what_comes_later_changes_nothing_that_was_said(tmp_path: Path, zone: str) -> None:
     whole = live(folder(tmp_path, "whole"), zone)
     part = live(folder(tmp_path, "part"), zone, until=timedelta(days=21))
     assert part == [one for one in whole if one[1] <= START + timedelta(days=21)]
     assert "alert.opened" in {type_ for type_, _, _, _ in part}
+
+
+def test_of_two_workers_one_works_and_the_other_takes_over_without_saying_anything_twice(
+    store: Store, tmp_path: Path
+) -> None:
+    some = timedelta(days=22)
+    said = live(folder(tmp_path, "one"), ZONES[0], until=some)
+    assert {type_ for type_, _, _, _ in said} >= {"alert.opened"}
+    assert relayed(store, tmp_path, ZONES[0], until=some) == said
 
 
 def folder(parent: Path, name: str) -> Path:
