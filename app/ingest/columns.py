@@ -150,9 +150,13 @@ def read_mapping(path: Path) -> dict[str, str]:
         text = path.read_text("utf-8")
         values = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except OSError as error:
-        raise Invalid(f"the mapping file {path} cannot be read: {error.strerror}", pointer="mapping") from error
+        raise Invalid(
+            f"the mapping file {path} cannot be read: {error.strerror}", pointer="mapping"
+        ) from error
     except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Invalid(f"the mapping file {path} is neither TOML nor JSON: {error}", pointer="mapping") from error
+        raise Invalid(
+            f"the mapping file {path} is neither TOML nor JSON: {error}", pointer="mapping"
+        ) from error
     if not all(isinstance(column, str) for column in values.values()):
         raise Invalid(
             f'the mapping file {path} must hold lines of the form field = "column"', pointer="mapping"

@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -25,10 +26,10 @@ from app.pipeline.importing import Imported
 from app.runtime import Runtime
 from app.server import service
 from app.settings import Settings
-from app.store import alerts, events, tickets
+from app.store import alerts, events, sources, tickets
 from app.store.core import Store
 from tests.conftest import ADDRESS
-from tests.fakes import START, WordEmbedder
+from tests.fakes import START, WordEmbedder, killed_again_and_again, mortal
 
 ROOT = Path(__file__).parents[2]
 SAID = ("Export fails with E-4031", "Password mail never arrives", "Invoice shows the wrong total")
@@ -52,11 +53,13 @@ def write(path: Path, rows: list[dict[str, str]] = ROWS) -> Path:
     return path
 
 
-def load(runtime: Runtime, path: Path, mapping: dict[str, str] | None = None) -> Imported:
+def load(
+    runtime: Runtime, path: Path, mapping: dict[str, str] | None = None, *, chunk: int = 500
+) -> Imported:
     found = importing.plan(path, mapping or {}, keep_unknown=False)
     reading = columns.Reading(source="desk", now=runtime.now())
     rejects = runtime.settings.data_dir / "rejects.jsonl"
-    done = importing.store(runtime, path, found, reading, rejects=rejects)
+    done = importing.store(runtime, path, found, reading, rejects=rejects, chunk=chunk)
     importing.digest_all(runtime)
     return done
 
@@ -205,17 +208,21 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def state(folder: Path) -> dict[str, bytes]:
+def runtime_of(folder: Path) -> Runtime:
+    """The store of a folder, long after its history, with embeddings made from words."""
     url = f"sqlite:///{folder / 'foreshock.sqlite3'}"
-    store = Store(url)
-    runtime = Runtime(
-        Settings(database_url=url, data_dir=folder, secret="the same for both"), store, Clock(START)
-    )
+    settings = Settings(database_url=url, data_dir=folder, secret="the same for both")
+    runtime = Runtime(settings, Store(url), Clock(START + timedelta(days=20)))
     runtime.__dict__["embedder"] = WordEmbedder()
+    return runtime
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    runtime = runtime_of(folder)
     try:
         return answers(runtime)
     finally:
-        store.close()
+        runtime.store.close()
 
 
 def digested(folder: Path) -> int:
@@ -227,6 +234,35 @@ def digested(folder: Path) -> int:
         return 0
     finally:
         store.close()
+
+
+def load_and_die(folder: Path, seed: int) -> None:
+    """Import in small commits, killed at a random transaction."""
+    runtime = runtime_of(folder)
+    with runtime.store.write() as session:
+        sources.save_note(session, lease.NOTE, {})  # that of the dead has ended
+    mortal(runtime.store, random.Random(seed).randint(1, 60))
+    load(runtime, folder / "desk.csv", chunk=25)
+    runtime.store.close()
+
+
+def test_killed_at_random_transactions_and_run_again_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    rows = [row | ({"created_at": "broken"} if n in (5, 250) else {}) for n, row in enumerate(ROWS)]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        folder.mkdir()
+        write(folder / "desk.csv", rows)
+        runtime = runtime_of(folder)
+        runtime.store.migrate()
+        if folder is whole:
+            load(runtime, folder / "desk.csv")
+        runtime.store.close()
+    assert killed_again_and_again(load_and_die, killed) >= 3
+    assert (killed / "rejects.jsonl").read_bytes() == (whole / "rejects.jsonl").read_bytes()
+    assert state(killed) == state(whole)
+    assert {one.split("?")[0] for one in state(whole)} >= {
+        f"/v1/{n}" for n in ("tickets", "patterns", "alerts", "events")
+    }
 
 
 @pytest.mark.timeout(600)
