@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -24,6 +24,7 @@ class Page:
     checkpoint: Checkpoint
     more: bool  # True: pull again now
     deleted: tuple[str, ...] = ()  # external ids that are gone at the source
+    rated: Mapping[str, float] = field(default_factory=dict)  # satisfaction told apart from its ticket
     notes: tuple[str, ...] = field(default=())  # what the operator should know, in words
 
 

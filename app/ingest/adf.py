@@ -24,7 +24,7 @@ def to_text(document: Any) -> str:
 def _text(node: Any, depth: int) -> str:
     if not isinstance(node, dict) or depth > DEEPEST:
         return ""
-    kind, attrs = node.get("type"), _attrs(node)
+    kind, attrs = str(node.get("type") or ""), _attrs(node)
     if kind == "text":
         return _linked(node)
     if kind in ("hardBreak", "rule"):
@@ -39,7 +39,7 @@ def _text(node: Any, depth: int) -> str:
         return _day(attrs.get("timestamp"))
     if kind == "status":
         return str(attrs.get("text") or "")
-    if isinstance(kind, str) and kind.startswith("media"):
+    if kind.startswith("media"):
         return "[attachment]"
     children = [_text(child, depth + 1) for child in _list(node, "content")]
     if kind in LISTS:

@@ -115,23 +115,36 @@ class Lane:
     """At most `calls` in any window of `per_s` seconds, counted on our side.
 
     The window is a little longer than the vendor's, because calls arrive later than they are sent,
-    and not all equally late.
+    and not all equally late. A lane may lie `within` another, where each of its calls counts `weight` times.
     """
 
     calls: int
     per_s: float = 61.0
+    within: Lane | None = None
+    weight: int = 1
     _sent: deque[datetime] = field(default_factory=deque)
 
     def reserve(self, now: datetime, *, wait_s: float = 0.0) -> float:
         """Take a place at least `wait_s` ahead; returns the seconds until it, which may not be too many."""
+        wait_s = max(wait_s, self._opens_s(now, 1))
+        if self.within:
+            wait_s = max(wait_s, self.within._opens_s(now, self.weight))
+        if wait_s <= PATIENCE_S:
+            at = now + timedelta(seconds=wait_s)
+            self._sent.append(at)
+            if self.within:
+                self.within._sent.extend([at] * self.weight)
+        return wait_s
+
+    def _opens_s(self, now: datetime, weight: int) -> float:
+        """Seconds until there is room for `weight` calls."""
         while self._sent and (now - self._sent[0]).total_seconds() >= self.per_s:
             self._sent.popleft()
-        if len(self._sent) >= self.calls:
-            opens = self._sent[-self.calls] + timedelta(seconds=self.per_s)
-            wait_s = max(wait_s, (opens - now).total_seconds())
-        if wait_s <= PATIENCE_S:
-            self._sent.append(now + timedelta(seconds=wait_s))
-        return wait_s
+        room = self.calls - weight
+        if len(self._sent) <= room:
+            return 0.0
+        last = self._sent[-max(1, room + 1)]
+        return (last + timedelta(seconds=self.per_s) - now).total_seconds()
 
 
 Judge = Callable[[httpx.Response, Any], Verdict | None]
@@ -328,8 +341,9 @@ class Api:
         return f"{where} cannot be reached ({type(error).__name__})"
 
     def _explain(self, verdict: Verdict, response: httpx.Response, body: Any) -> str:
-        code = code_of(body) or excerpt_of(body)
-        said = f"{response.status_code}{' ' + code if code else ''}"
+        code, words = code_of(body), excerpt_of(body)
+        told = ": ".join(dict.fromkeys(filter(None, (code, words))))
+        said = f"{response.status_code}{' ' + told if told else ''}"
         where = f"{self.name}: {self.host}"
         path = response.request.url.path
         sentences = {
@@ -411,19 +425,28 @@ def code_of(body: Any) -> str:
         value = body.get(key)
         if isinstance(value, dict):
             value = value.get("title") or value.get("message")
-        if isinstance(value, str | int) and re.fullmatch(r"[\w .:'-]{1,60}", str(value)):
-            return str(value)
+        found = re.match(r"[\w .:'-]{1,60}", str(value)) if isinstance(value, str | int) else None
+        if found:
+            return found[0].strip()
     return ""
 
 
 def excerpt_of(body: Any) -> str:
     """The vendor's message with everything that could be a name, an address or a secret masked."""
+    if isinstance(body, list) and body:
+        return excerpt_of(body[0])
     if not isinstance(body, dict):
         return ""
-    messages = body.get("errorMessages") or [body.get("message") or body.get("description") or ""]
-    text = str(messages[0]) if isinstance(messages, list) and messages else ""
-    text = re.sub(r"\S+@\S+", "[address]", text)
-    return re.sub(r"[\w+/=.-]{24,}", "[...]", text)[:160]
+    told = [
+        body.get("errorMessages"),
+        body.get("error_description"),
+        body.get("message"),
+        body.get("description"),
+    ]
+    said = next(filter(None, told), "")
+    words = " ".join(str(said[0] if isinstance(said, list) else said).split())
+    words = re.sub(r"\S+@\S+", "[address]", words)
+    return re.sub(r"[\w+/=.-]{24,}", "[...]", words)[:100].rstrip(" .")
 
 
 def kind_of(response: httpx.Response) -> str:

@@ -28,6 +28,7 @@ from app.ingest.source import (
     attributes,
     begin,
     chunks,
+    dig,
     finish,
     ident,
     instant,
@@ -36,11 +37,13 @@ from app.ingest.source import (
     opened,
     outcomes,
     page,
+    part,
     required,
+    rows_of,
     share_of,
     text,
 )
-from app.ingest.window import must_follow
+from app.ingest.window import IGNORES, by_pages
 from app.ports import Page
 
 MODIFIED = "hs_lastmodifieddate"
@@ -85,6 +88,7 @@ class HubSpot:
         self._objects = "/crm/v3/objects" if legacy else f"/crm/objects/{options.api}"
         self._associations = "/crm/v4/associations" if legacy else f"/crm/associations/{options.api}"
         self._stages: Mapping[str, Record] | None = None
+        self._names: dict[str, str] = {}  # of companies
         self._wanted = list(dict.fromkeys([*PROPERTIES, *_mapped_properties(options.field_map)]))
         self.api = Api(
             name,
@@ -117,7 +121,7 @@ class HubSpot:
         rows: list[Record] = []
         for batch in chunks(ids, BATCH):
             asked = {"properties": self._wanted, "inputs": [{"id": ticket_id} for ticket_id in batch]}
-            rows += self.api.post(f"{self._objects}/tickets/batch/read", asked).record.get("results") or ()
+            rows += rows_of(self.api.post(f"{self._objects}/tickets/batch/read", asked).record.get("results"))
         found = {ident(row) for row in rows}
         gone = [ticket_id for ticket_id in ids if ticket_id not in found]
         return page(Checkpoint(self.name), {}, more=False, tickets=self._tickets(rows), deleted=gone)
@@ -127,10 +131,8 @@ class HubSpot:
         found: list[Details] = []
         for batch in chunks(ids, BATCH):
             asked = {"properties": self._wanted, "inputs": [{"id": ticket_id} for ticket_id in batch]}
-            rows = (
-                self.api.post(f"{self._objects}/tickets/batch/read", asked, "details").record.get("results")
-                or ()
-            )
+            answer = self.api.post(f"{self._objects}/tickets/batch/read", asked, "details")
+            rows = rows_of(answer.record.get("results"))
             linked = self._associated(batch, "emails", "details")
             emails = self._emails([email for ids_of in linked.values() for email in ids_of])
             for row in rows:
@@ -139,12 +141,8 @@ class HubSpot:
         return tuple(found)
 
     def check(self) -> Checkup:
-        known = {text(row.get("name")) for row in self._properties()}
-        lines = [Line(True, f"the token works; tickets have {len(known)} properties")]
-        missing = [name for name in _mapped_properties(self.options.field_map) if name not in known]
-        if missing:
-            lines.append(Line(False, f"field_map names properties that do not exist: {', '.join(missing)}"))
-        rows = self._search({"since": iso(self.options.start_at)}, size=5).record.get("results") or ()
+        lines = [Line(True, f"the token works; tickets have {len(self._properties())} properties")]
+        rows = self._search({"since": iso(self.options.start_at)}, size=5).listed("results")
         lines.append(Line(True, f"the search answers with {len(rows)} tickets"))
         return Checkup((*lines, *self.api.clock_lines()), self._tickets(rows))
 
@@ -154,7 +152,7 @@ class HubSpot:
                 f"properties.{text(row.get('name'))}",
                 text(row.get("label")),
                 text(row.get("type")),
-                tuple(text(choice.get("value")) for choice in row.get("options") or ()),
+                tuple(text(choice.get("value")) for choice in rows_of(row.get("options"))),
             )
             for row in self._properties()
         )
@@ -182,8 +180,7 @@ class HubSpot:
         self.api.close()
 
     def _properties(self) -> Sequence[Record]:
-        found: Sequence[Record] = self.api.get("/crm/v3/properties/tickets").record.get("results") or ()
-        return found
+        return rows_of(self.api.get("/crm/v3/properties/tickets").record.get("results"))
 
     def _search(self, position: State, *, size: int | None = None) -> Answer:
         """The first page from a bound; inside a millisecond with too many tickets, the next by id."""
@@ -203,7 +200,7 @@ class HubSpot:
                 "sorts": [{"propertyName": order, "direction": "ASCENDING"}],
                 "properties": self._wanted,
                 "limit": size or self.options.page_size,
-                "after": "",
+                "after": position.get("token") or "",
             },
             "search",
         )
@@ -213,12 +210,14 @@ class HubSpot:
         rows, body = answer.listed("results"), answer.record
         tickets = self._tickets(rows)
         merged = [loser for row in rows for loser in _merged(row)]
-        more = bool((body.get("paging") or {}).get("next"))
+        more = bool(dig(body, "paging.next"))
         keys = [(_modified(row), ident(row)) for row in rows]
-        must_follow(self.name, keys, required(position["since"], "bound") - INDEX_SLACK)
+        instead = by_pages(self.name, position, keys, required(position["since"], "bound") - INDEX_SLACK)
+        if instead is not None:
+            return page(after, state | {"pass": instead}, more=True, notes=[IGNORES])
         if more and keys and keys[-1][1] == position.get("drained"):
             raise CursorStuck(f"{self.name}: the search repeats one page; nothing was lost", after_s=900)
-        following = _next(position, keys, more=more)
+        following = _next(position, keys, more=more, token=text(dig(body, "paging.next.after")))
         if following is not None:
             return page(after, state | {"pass": following}, more=True, tickets=tickets, deleted=merged)
         begun = position.get("begun") or state.get("watermark") or position["since"]
@@ -239,7 +238,7 @@ class HubSpot:
             properties="hs_merged_object_ids",
         )
         gone = [ticket_id for row in answer.listed("results") for ticket_id in (ident(row), *_merged(row))]
-        cursor = text(((answer.record.get("paging") or {}).get("next") or {}).get("after"))
+        cursor = text(dig(answer.record, "paging.next.after"))
         if cursor and cursor == listing["after"]:
             raise CursorStuck(f"{self.name}: the list of archived tickets repeats one page", after_s=900)
         kept = {key: item for key, item in state.items() if key != "listing"}
@@ -256,9 +255,9 @@ class HubSpot:
                 body = self.api.post(f"{self._associations}/tickets/{kind}/batch/read", asked, lane).record
             except (Forbidden, Refused):
                 return {}
-            for row in body.get("results") or ():
-                found[text((row.get("from") or {}).get("id"))] = [
-                    text(to.get("toObjectId")) for to in row.get("to") or ()
+            for row in rows_of(body.get("results")):
+                found[text(dig(row, "from.id"))] = [
+                    text(to.get("toObjectId") or to.get("id")) for to in rows_of(row.get("to"))
                 ]
         return found
 
@@ -267,17 +266,18 @@ class HubSpot:
         for batch in chunks(ids, BATCH):
             asked = {"properties": EMAIL_PROPERTIES, "inputs": [{"id": email} for email in batch]}
             rows = self.api.post(f"{self._objects}/emails/batch/read", asked, "details").record.get("results")
-            found |= {ident(row): row.get("properties") or {} for row in rows or ()}
+            found |= {ident(row): part(row, "properties") for row in rows_of(rows)}
         return found
 
     def _stage(self, stage: str) -> Record:
         """A pipeline stage's label and state; ids are unique per portal."""
         if self._stages is None:
             try:
-                pipelines = self.api.get("/crm/v3/pipelines/tickets").record.get("results") or ()
+                pipelines = self.api.get("/crm/v3/pipelines/tickets").record.get("results")
             except (Forbidden, Refused):
                 pipelines = ()
-            self._stages = {ident(row): row for line in pipelines for row in line.get("stages") or ()}
+            stages = [row for line in rows_of(pipelines) for row in rows_of(line.get("stages"))]
+            self._stages = {text(row.get("id")): row for row in stages}
         return self._stages.get(stage, {})
 
     def _tickets(self, rows: Sequence[Record]) -> tuple[RawTicket, ...]:
@@ -285,21 +285,38 @@ class HubSpot:
             return ()
         ids = [ident(row) for row in rows]
         contacts, companies = self._associated(ids, "contacts"), self._associated(ids, "companies")
+        self._name([company for some in companies.values() for company in some[:1]])
         return tuple(
             self._ticket(row, next(iter(contacts.get(key, ())), ""), next(iter(companies.get(key, ())), ""))
             for key, row in zip(ids, rows, strict=True)
         )
 
+    def _name(self, companies: Sequence[str]) -> None:
+        """Learn the names of companies not met before; none when they may not be read."""
+        for batch in chunks(sorted({*companies} - self._names.keys()), BATCH):
+            asked = {"properties": ["name"], "inputs": [{"id": company} for company in batch]}
+            try:
+                body = self.api.post(f"{self._objects}/companies/batch/read", asked).record
+            except (Forbidden, Refused):
+                body = {}
+            told = {
+                text(row.get("id")): text(dig(row, "properties.name")) for row in rows_of(body.get("results"))
+            }
+            self._names |= {company: told.get(company, "") for company in batch}
+
     def _ticket(self, row: Record, contact: str, company: str) -> RawTicket:
-        fields: Record = row.get("properties") or {}
+        fields = part(row, "properties")
         custom = mapped(row, self.options.field_map)
-        stage = self._stage(text(fields.get("hs_pipeline_stage")))
-        closed = (stage.get("metadata") or {}).get("ticketState") == "CLOSED"
-        label, priority = text(stage.get("label")), text(fields.get("hs_ticket_priority"))
+        number = text(fields.get("hs_pipeline_stage"))
+        stage = self._stage(number)
+        state = text(dig(stage, "metadata.ticketState"))
+        closed = state == "CLOSED" or (not state and text(dig(stage, "metadata.isClosed")) == "true")
+        named = self.options.status_map.get(text(stage.get("label")), self.options.status_map.get(number))
+        priority = text(fields.get("hs_ticket_priority"))
         extra: dict[str, Any] = {
             "satisfaction": share_of(text(fields.get("hs_feedback_last_survey_rating"))),
             "resolution": text(fields.get("hs_resolution")),
-        } | outcomes(custom)
+        } | outcomes(custom, self.options)
         return RawTicket(
             source=self.name,
             external_id=ident(row),
@@ -310,6 +327,7 @@ class HubSpot:
             url=text(row.get("url")),
             requester=contact,
             account=company,
+            account_name=self._names.get(company, ""),
             attributes=attributes(
                 custom,
                 priority=PRIORITIES.get(priority, priority),
@@ -319,7 +337,7 @@ class HubSpot:
                 agent=fields.get("hubspot_owner_id"),
                 pipeline=fields.get("hs_pipeline"),
             ),
-            status=Status(self.options.status_map.get(label, Status.CLOSED if closed else Status.OPEN)),
+            status=Status(named or (Status.CLOSED if closed else Status.OPEN)),
             resolved_at=instant(fields.get("closed_date")),
             **extra,
         )
@@ -345,13 +363,15 @@ def _meter(headers: httpx.Headers) -> Quota | None:
     return Quota(int(left), int(total), 10.0) if left.isdigit() and total.isdigit() else None
 
 
-def _next(position: State, keys: Sequence[tuple[datetime, str]], *, more: bool) -> State | None:
+def _next(position: State, keys: Sequence[tuple[datetime, str]], *, more: bool, token: str) -> State | None:
     """Where the search goes after a page, or None at the end.
 
     Only first pages are read, so no row can be pushed over a boundary and the cap of 10,000 rows is
     never met. A millisecond that fills a page is drained by id.
     """
     since = required(position["since"], "bound")
+    if position.get("plain"):
+        return position | {"token": token} if token not in ("", position["token"]) else None
     kept = {key: item for key, item in position.items() if key != "drained"}
     if "drained" in position:
         return (
@@ -362,7 +382,9 @@ def _next(position: State, keys: Sequence[tuple[datetime, str]], *, more: bool) 
     if not more or not keys:
         return None
     reached = _in_order([at for at, _ in keys])
-    return kept | {"since": iso(reached)} if reached > since else position | {"drained": "0"}
+    if reached <= since:
+        return kept | {"drained": "0"}
+    return kept | {"since": iso(reached), "left": [position["since"], token or None]}
 
 
 def _in_order(times: Sequence[datetime]) -> datetime:
@@ -371,13 +393,13 @@ def _in_order(times: Sequence[datetime]) -> datetime:
 
 
 def _modified(row: Record) -> datetime:
-    fields: Record = row.get("properties") or {}
-    return required(fields.get(MODIFIED) or row.get("updatedAt"), MODIFIED)
+    fields = part(row, "properties")
+    return required(fields.get(MODIFIED), MODIFIED, row.get("updatedAt"))
 
 
 def _merged(row: Record) -> list[str]:
     """Tickets that were merged into this one and no longer exist by themselves."""
-    ids = text((row.get("properties") or {}).get("hs_merged_object_ids"))
+    ids = text(part(row, "properties").get("hs_merged_object_ids"))
     return [part.strip() for part in ids.split(";") if part.strip()]
 
 
@@ -393,13 +415,17 @@ def _kept(state: State) -> State:
     return {key: state[key] for key in ("listed_at",) if key in state}
 
 
+def _sent(email: Record) -> datetime:
+    return instant(email.get("hs_timestamp")) or EPOCH
+
+
 def _details(row: Record, emails: Sequence[Record]) -> Details:
     """The newest outgoing e-mail before closing, and the oldest incoming one when there is no content."""
-    fields: Record = row.get("properties") or {}
+    fields = part(row, "properties")
     closed = instant(fields.get("closed_date"))
-    ordered = sorted(emails, key=lambda email: required(email.get("hs_timestamp"), "hs_timestamp"))
-    outgoing = [email for email in ordered if email.get("hs_email_direction") == "EMAIL"]
-    before = [email for email in outgoing if closed and required(email.get("hs_timestamp"), "time") <= closed]
+    ordered = sorted(emails, key=_sent)
+    outgoing = [e for e in ordered if e.get("hs_email_direction") == "EMAIL" and text(e.get("hs_email_text"))]
+    before = [email for email in outgoing if closed and _sent(email) <= closed]
     incoming = [email for email in ordered if email.get("hs_email_direction") == "INCOMING_EMAIL"]
     links = LINK.findall(" ".join(text(email.get("hs_email_text")) for email in outgoing))
     return Details(

@@ -13,7 +13,18 @@ import httpx
 from app.domain import Checkpoint, RawTicket, Status
 from app.errors import Invalid, TryLater
 from app.ingest.adf import to_text
-from app.ingest.http import Answer, Api, AuthFailed, CursorStuck, Forbidden, Gone, Lane, Refused
+from app.ingest.http import (
+    Answer,
+    Api,
+    AuthFailed,
+    CursorStuck,
+    Forbidden,
+    Gone,
+    Lane,
+    Refused,
+    Verdict,
+    http_date,
+)
 from app.ingest.oauth import StaticToken
 from app.ingest.source import (
     Checkup,
@@ -27,6 +38,7 @@ from app.ingest.source import (
     State,
     attributes,
     begin,
+    dig,
     finish,
     ident,
     instant,
@@ -35,15 +47,21 @@ from app.ingest.source import (
     opened,
     outcomes,
     page,
+    part,
     required,
+    rows_of,
     share_of,
     text,
     vanished,
+    words_of,
 )
-from app.ingest.window import advance, floor, must_follow
+from app.ingest.window import IGNORES, advance, by_pages, floor
 from app.ports import Page
 
 SEARCH = "/rest/api/3/search/jql"
+COUNT = "/rest/api/3/search/approximate-count"
+GATEWAY = "api.atlassian.com"
+CHANNEL = "request.channel.type"  # a property of service desk requests
 MINUTE = timedelta(minutes=1)  # the grain of JQL comparisons on `updated`
 FIELDS = (
     "summary", "description", "status", "priority", "issuetype", "project", "labels", "components",
@@ -88,7 +106,10 @@ class Jira:
                 raise Invalid(
                     f"source {name}: option projects: {project!r} is not a project key", pointer="projects"
                 )
+        projects = ", ".join(f'"{project}"' for project in options.projects)
+        self._scope = f"project in ({projects})"
         self._known = outside.known
+        self._rated = True  # until the feedback of requests turns out to be closed to this account
         self._fields: Mapping[str, str] | None = None  # custom field ids by schema
         self.api = Api(
             name,
@@ -97,6 +118,7 @@ class Jira:
             outside=outside,
             timeout_s=options.timeout_s,
             lanes={"main": Lane(options.calls_per_minute), "details": Lane(options.detail_calls_per_minute)},
+            judge=_judge,
             meter=_meter,
         )
 
@@ -128,21 +150,27 @@ class Jira:
         deleted: list[str] = []
         for ticket_id in ids:
             try:
-                row = self.api.get(f"/rest/api/3/issue/{ticket_id}", fields=",".join(self._wanted())).body
+                answer = self.api.get(
+                    f"/rest/api/3/issue/{ticket_id}", fields=",".join(self._wanted()), properties=CHANNEL
+                )
             except Gone:
                 deleted.append(ticket_id)
             else:
-                tickets.append(self._ticket(row))
+                tickets.append(self._ticket(answer.record))
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
+        """One call a ticket, one more for each hundred comments, and one where only the desk knows the rating."""
         found = []
         for ticket_id in ids:
             try:
-                row = self.api.get(
-                    f"/rest/api/3/issue/{ticket_id}", "details", fields=",".join([*self._wanted(), "comment"])
-                ).body
-                found.append(self._details(row, self._comments(row)))
+                answer = self.api.get(
+                    f"/rest/api/3/issue/{ticket_id}",
+                    "details",
+                    fields=",".join([*self._wanted(), "comment"]),
+                    expand="changelog",
+                )
+                found.append(self._details(answer.record, self._comments(answer.record)))
             except Gone:
                 continue
         return tuple(found)
@@ -153,7 +181,7 @@ class Jira:
             Line(True, f"signed in; this account's time zone is {text(me.get('timeZone')) or 'unknown'}")
         ]
         body = self._search(iso(self.options.start_at), None, self._wanted(), size=5)
-        tickets = tuple(self._ticket(row) for row in body.get("issues") or ())
+        tickets = tuple(self._ticket(row) for row in rows_of(body.get("issues")))
         lines.append(Line(bool(tickets), f"the search answers with {len(tickets)} issues"))
         if not tickets:
             lines.append(
@@ -166,14 +194,19 @@ class Jira:
             Column(
                 f"fields.{text(field.get('id'))}",
                 text(field.get("name")),
-                text((field.get("schema") or {}).get("type")),
+                text(part(field, "schema").get("type")),
             )
             for field in self.api.get("/rest/api/3/field").listed()
         )
 
-    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
-        """The search has no totals any more."""
-        return None
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """The search has no totals, but there is an approximate count; None when it may not be asked."""
+        created = f"created >= {_milliseconds(start)} AND created < {_milliseconds(end)}"
+        try:
+            count = self.api.post(COUNT, {"jql": f"{self._scope} AND {created}"}).record.get("count")
+        except (Refused, Forbidden):
+            return None
+        return count if isinstance(count, int) else None
 
     def quotas(self) -> Mapping[str, Quota]:
         return self.api.quotas
@@ -183,7 +216,14 @@ class Jira:
 
     def _sign_in(self) -> Answer:
         """Who we are; search alone would answer an unknown caller with an empty list."""
-        answer = self.api.get("/rest/api/3/myself")
+        try:
+            answer = self.api.get("/rest/api/3/myself")
+        except AuthFailed as error:
+            if self.api.host == GATEWAY:
+                raise
+            raise AuthFailed(
+                f"{error}; a scoped token needs base_url https://{GATEWAY}/ex/jira/CLOUD-ID"
+            ) from None
         if not answer.record.get("accountId"):
             raise AuthFailed(f"{self.name}: {self.api.host} treats this token as anonymous; renew the secret")
         return answer
@@ -192,13 +232,13 @@ class Jira:
         self, since: str, token: str | None, fields: Sequence[str], *, size: int | None = None
     ) -> Record:
         """One page of issues changed since a whole minute, oldest change first."""
-        milliseconds = int(required(since, "bound").timestamp()) * 1000
-        projects = ", ".join(f'"{project}"' for project in self.options.projects)
+        bound = _milliseconds(required(since, "bound"))
         body: State = {
-            "jql": f"project in ({projects}) AND updated >= {milliseconds} ORDER BY updated ASC",
+            "jql": f"{self._scope} AND updated >= {bound} ORDER BY updated ASC",
             "maxResults": size or self.options.page_size,
             "fields": list(fields),
         }
+        body |= {"properties": [CHANNEL]} if "updated" in fields else {}
         answer = self.api.post(SEARCH, body | ({"nextPageToken": token} if token else {}))
         answer.listed("issues")
         if token and answer.record.get("nextPageToken") == token:
@@ -207,13 +247,15 @@ class Jira:
 
     def _taken(self, after: Checkpoint, state: State, position: State, body: Record) -> Page:
         """The page, and where the window goes next; at its end perhaps the nightly listing."""
-        rows = body.get("issues") or ()
+        rows = rows_of(body.get("issues"))
         tickets = [self._ticket(row) for row in rows]
         keys = [
             (required(ticket.updated_at and iso(ticket.updated_at), "updated"), ticket.external_id)
             for ticket in tickets
         ]
-        must_follow(self.name, keys, required(position["since"], "bound"))
+        instead = by_pages(self.name, position, keys, required(position["since"], "bound"))
+        if instead is not None:
+            return page(after, state | {"pass": instead}, more=True, notes=[IGNORES])
         following = advance(position, keys, following=_following(body), tick=MINUTE)
         if following is not None:
             return page(after, state | {"pass": following}, more=True, tickets=tickets)
@@ -243,7 +285,7 @@ class Jira:
                 raise TryLater(
                     f"{self.name}: the list of ids expired while it was read; it starts over"
                 ) from error
-            listed.update(ident(row) for row in body.get("issues") or ())
+            listed.update(ident(row) for row in rows_of(body.get("issues")))
             token = _following(body)
             if token is None:
                 return frozenset(listed)
@@ -268,58 +310,57 @@ class Jira:
                 found = self.api.get("/rest/api/3/field").listed()
             except (Forbidden, Refused):
                 found = ()
-            schemas = {
-                text((field.get("schema") or {}).get("custom")): text(field.get("id")) for field in found
-            }
+            schemas = {text(part(field, "schema").get("custom")): text(field.get("id")) for field in found}
             self._fields = {
                 name: schemas[name] for name in (ORIGIN, ORGANIZATIONS, FEEDBACK) if name in schemas
             }
         return self._fields
 
     def _ticket(self, row: Record) -> RawTicket:
-        fields: Record = row.get("fields") or {}
+        fields = part(row, "fields")
         custom = mapped(row, self.options.field_map)
         special = {name: fields.get(field) for name, field in self._service_desk_fields().items()}
-        status = fields.get("status") or {}
-        organizations = special.get(ORGANIZATIONS) or []
-        category = text((status.get("statusCategory") or {}).get("key"))
+        organization = next(iter(rows_of(special.get(ORGANIZATIONS))), {})
+        category = text(dig(fields, "status.statusCategory.key"))
         chosen = Status(
-            self.options.status_map.get(text(status.get("name")), CATEGORIES.get(category, Status.OPEN))
+            self.options.status_map.get(
+                text(dig(fields, "status.name")), CATEGORIES.get(category, Status.OPEN)
+            )
         )
-        priority = text((fields.get("priority") or {}).get("name"))
-        rating = (
-            (special.get(FEEDBACK) or {}).get("rating") if isinstance(special.get(FEEDBACK), dict) else None
-        )
+        priority = text(dig(fields, "priority.name"))
+        labels = words_of(fields.get("labels"))
+        channel = part(row, "properties").get(CHANNEL)
         resolved_at = instant(fields.get("resolutiondate"))
         if resolved_at is None and chosen.is_done:
             resolved_at = instant(fields.get("statuscategorychangedate"))
         extra: dict[str, Any] = {
-            "satisfaction": share_of(text(rating)),
-            "duplicate_of": _linked(fields, "duplicate"),
-            "problem": _linked(fields, "problem"),
-        } | outcomes(custom)
+            "satisfaction": share_of(text(dig(special.get(FEEDBACK), "rating"))),
+            "duplicate_of": _duplicated(fields),
+            "problem": _caused({"id": row.get("id"), "fields": fields}),
+        } | outcomes(custom, self.options, labels)
         return RawTicket(
             source=self.name,
             external_id=ident(row),
-            created_at=required(fields.get("created") or fields.get("updated"), "created"),
+            created_at=required(fields.get("created"), "created", fields.get("updated")),
             updated_at=required(fields.get("updated"), "updated"),
             subject=text(fields.get("summary")),
             body=to_text(fields.get("description")),
             url=f"{(self.options.site or self.options.base_url).rstrip('/')}/browse/{text(row.get('key'))}",
-            requester=text((fields.get("reporter") or {}).get("accountId")),
-            account=text(organizations[0].get("id")) if organizations else "",
-            account_name=text(organizations[0].get("name")) if organizations else "",
+            requester=text(dig(fields, "reporter.accountId")),
+            account=text(organization.get("id")),
+            account_name=text(organization.get("name")),
             attributes=attributes(
                 custom,
                 priority=PRIORITIES.get(priority.lower(), priority),
-                product=(fields.get("project") or {}).get("key"),
+                channel=dig(channel, "value") if isinstance(channel, dict) else channel,
+                product=dig(fields, "project.key"),
                 version=fields.get("versions"),
                 component=fields.get("components"),
-                agent=(fields.get("assignee") or {}).get("accountId"),
+                agent=dig(fields, "assignee.accountId"),
                 fix_version=fields.get("fixVersions"),
-                request_type=((special.get(ORIGIN) or {}).get("requestType") or {}).get("name"),
+                request_type=dig(special.get(ORIGIN), "requestType.name"),
             ),
-            tags=tuple(text(label) for label in fields.get("labels") or ()),
+            tags=labels,
             status=chosen,
             resolved_at=resolved_at,
             **extra,
@@ -327,9 +368,9 @@ class Jira:
 
     def _comments(self, row: Record) -> list[Record]:
         """All comments, oldest first; the issue itself may embed only some."""
-        embedded = (row.get("fields") or {}).get("comment") or {}
-        found = list(embedded.get("comments") or ())
-        while len(found) < int(embedded.get("total") or 0):
+        found = list(rows_of(dig(row, "fields.comment.comments")))
+        total = text(dig(row, "fields.comment.total"))
+        while len(found) < (int(total) if total.isdigit() else 0):
             more = self.api.get(
                 f"/rest/api/3/issue/{ident(row)}/comment",
                 "details",
@@ -348,18 +389,39 @@ class Jira:
             to_text(comment.get("body"))
             for comment in comments
             if comment.get("jsdPublic") is not False
-            and not _is_customer(comment.get("author") or {}, ticket.requester)
+            and not _is_customer(part(comment, "author"), ticket.requester)
             and (
                 not ticket.resolved_at
                 or (instant(comment.get("created")) or ticket.resolved_at) <= ticket.resolved_at
             )
         ]
-        name = text(((row.get("fields") or {}).get("resolution") or {}).get("name"))
+        name = text(dig(row, "fields.resolution.name"))
         resolution = (
             "\n".join(filter(None, (name, answers[-1] if answers else ""))) if ticket.status.is_done else ""
         )
         links = dict.fromkeys(link for answer in answers for link in ARTICLE.findall(answer))
-        return Details(external_id=ticket.external_id, resolution=resolution, articles=tuple(links))
+        is_rated = ticket.satisfaction is not None or FEEDBACK in self._service_desk_fields()
+        return Details(
+            external_id=ticket.external_id,
+            resolution=resolution,
+            articles=tuple(links),
+            satisfaction=None if is_rated or not ticket.status.is_done else self._feedback(row),
+            reopened=_was_reopened(row),
+        )
+
+    def _feedback(self, row: Record) -> float | None:
+        """How the customer rated a request; the service desk alone knows where no field of the issue does."""
+        is_request = ORIGIN in self._service_desk_fields()
+        if not (self._rated and is_request):
+            return None
+        try:
+            answer = self.api.get(f"/rest/servicedeskapi/request/{text(row.get('key'))}/feedback", "details")
+        except Gone:
+            return None
+        except (Forbidden, Refused):
+            self._rated = False
+            return None
+        return share_of(text(answer.record.get("rating")))
 
 
 def _auth(options: JiraOptions, outside: Outside) -> httpx.Auth:
@@ -368,9 +430,34 @@ def _auth(options: JiraOptions, outside: Outside) -> httpx.Auth:
     return httpx.BasicAuth(options.email, outside.secret(options.api_token))
 
 
+def _judge(response: httpx.Response, _body: Any) -> Verdict | None:
+    """A used-up quota of the hour does not pass by waiting a little; a burst does."""
+    hourly = "quota" in response.headers.get("RateLimit-Reason", "")
+    return Verdict.QUOTA if response.status_code == 429 and hourly else None
+
+
 def _meter(headers: httpx.Headers) -> Quota | None:
     left, total = headers.get("X-RateLimit-Remaining", ""), headers.get("X-RateLimit-Limit", "")
-    return Quota(int(left), int(total), 10.0) if left.isdigit() and total.isdigit() else None
+    if not (left.isdigit() and total.isdigit()):
+        return None
+    opens, now = instant(headers.get("X-RateLimit-Reset")), http_date(headers.get("Date", ""))
+    wait_s = (opens - now).total_seconds() if opens and now else 0.0
+    return Quota(int(left), int(total), wait_s if wait_s > 0 else 10.0)
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp()) * 1000
+
+
+def _was_reopened(row: Record) -> bool | None:
+    """Whether a resolution was taken back; None without the issue's history."""
+    histories = dig(row, "changelog.histories")
+    if not isinstance(histories, list):
+        return None
+    items = [item for history in rows_of(histories) for item in rows_of(history.get("items"))]
+    return any(
+        item.get("field") == "resolution" and item.get("from") and not item.get("to") for item in items
+    )
 
 
 def _following(body: Record) -> str | None:
@@ -387,16 +474,19 @@ def _is_customer(author: Record, reporter: str) -> bool:
     return author.get("accountType") == "customer" or text(author.get("accountId")) == reporter
 
 
-def _linked(fields: Record, word: str) -> str:
-    """The issue this one points to by a link type whose name holds `word`."""
-    for link in fields.get("issuelinks") or ():
-        kind = link.get("type") or {}
-        said = f"{text(kind.get('name'))} {text(kind.get('inward')) if word == 'problem' else ''}".lower()
-        target = (
-            link.get("outwardIssue")
-            if word == "duplicate"
-            else link.get("inwardIssue") or link.get("outwardIssue")
-        )
-        if target and (word in said or (word == "problem" and "is caused by" in said)):
-            return text(target.get("id"))
-    return ""
+def _duplicated(fields: Record) -> str:
+    """The issue this one duplicates; links the other way round are the other's."""
+    return next((text(dig(link, "outwardIssue.id")) for link in _links(fields, "name", "duplicate")), "")
+
+
+def _caused(row: Record) -> str:
+    """The problem this issue is caused by; itself when it is the cause of others."""
+    links = [*_links(row["fields"], "name", "problem"), *_links(row["fields"], "inward", "is caused by")]
+    causes = [text(dig(link, "inwardIssue.id")) for link in links]
+    return next(filter(None, causes), ident(row) if links else "")
+
+
+def _links(fields: Record, side: str, word: str) -> list[Record]:
+    """Links of types whose name or inward name holds `word`."""
+    links = rows_of(fields.get("issuelinks"))
+    return [link for link in links if word in text(dig(link, f"type.{side}")).lower()]

@@ -32,6 +32,7 @@ from app.ingest.source import (
     begin,
     chunks,
     finish,
+    ident,
     instant,
     iso,
     mapped,
@@ -59,10 +60,13 @@ STATUSES = {
         "1": "new", "10": "open", "18": "pending", "6": "solved", "3": "closed", "7": "closed",
     },
 }  # fmt: skip
+PRODUCTS = ("product", "business_service", "cmdb_ci")  # the first that says something
 PRIORITIES = {"1": "urgent", "2": "high", "3": "normal", "4": "low", "5": "low"}
 ARTICLE = re.compile(r"\bKB\d{7,}\b|https?://[^\s\"'<>]*kb_view\.do\?[^\s\"'<>]+")
 SYS_ID = re.compile(r"[0-9a-fA-F]{32}")
 CANCELLED = "Transaction cancelled"
+PARTIES = "sys_id,resolved_at,closed_at,caller_id.user_name,contact.user_name,consumer.user_name"
+JOURNAL_SIZE = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,29 +140,39 @@ class ServiceNow:
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=gone)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
-        """Answers from the journal, fifty tickets a call; nothing when the journal may not be read."""
-        found: dict[str, list[str]] = {}
+        """Answers from the journal, two calls for fifty records; nothing when it may not be read."""
+        found: list[Details] = []
         for batch in chunks([sys_id for sys_id in ids if SYS_ID.fullmatch(sys_id)], 50):
             try:
-                rows = self.api.get(
-                    "/api/now/table/sys_journal_field",
-                    "details",
-                    sysparm_query=f"element_idIN{','.join(batch)}^element=comments^ORDERBYsys_created_on",
-                    sysparm_fields="element_id,element,value,sys_created_on,sys_created_by",
-                    sysparm_limit=1000,
-                ).record.get("result")
+                entries = self._journal(batch)
             except Forbidden:
                 break
-            for row in rows or ():
-                found.setdefault(text(row.get("element_id")), []).append(text(row.get("value")))
-        return tuple(
-            Details(
-                external_id=sys_id,
-                resolution=said[-1],
-                articles=tuple(dict.fromkeys(link for entry in said for link in ARTICLE.findall(entry))),
+            if not entries:
+                continue
+            answer = self._read(
+                f"sys_idIN{','.join(batch)}", limit=len(batch), fields=PARTIES, lane="details"
             )
-            for sys_id, said in found.items()
-        )
+            found += [_details(row, entries.get(value(row, "sys_id"), ())) for row in _rows(answer)]
+        return tuple(found)
+
+    def _journal(self, ids: Sequence[str]) -> dict[str, list[Record]]:
+        """The public comments of records, oldest first."""
+        found: dict[str, list[Record]] = {}
+        offset = 0
+        while True:
+            answer = self.api.get(
+                "/api/now/table/sys_journal_field",
+                "details",
+                sysparm_query=f"element_idIN{','.join(ids)}^element=comments^ORDERBYsys_created_on",
+                sysparm_fields="element_id,element,value,sys_created_on,sys_created_by",
+                sysparm_limit=JOURNAL_SIZE,
+                sysparm_offset=offset or None,
+            )
+            for row in _rows(answer):
+                found.setdefault(value(row, "element_id"), []).append(row)
+            offset += JOURNAL_SIZE
+            if offset >= _total(answer, offset - JOURNAL_SIZE, JOURNAL_SIZE):
+                return found
 
     def check(self) -> Checkup:
         self._check_zone()
@@ -205,9 +219,12 @@ class ServiceNow:
             "since": iso(since), "id": "", "phase": "next", "offset": 0, "total": None,
         }  # fmt: skip
 
-    def _read(self, query: str, *, limit: int, offset: int = 0, fields: str = "") -> Answer:
+    def _read(
+        self, query: str, *, limit: int, offset: int = 0, fields: str = "", lane: str = "main"
+    ) -> Answer:
         return self.api.get(
             self._path,
+            lane,
             sysparm_query=query,
             sysparm_fields=fields or self._fields,
             sysparm_display_value="all",
@@ -308,22 +325,29 @@ class ServiceNow:
 
     def _ticket(self, row: Record) -> RawTicket:
         custom = mapped(row, self.options.field_map)
-        sys_id, state = value(row, "sys_id"), value(row, "state")
+        sys_id, state = ident({"sys_id": value(row, "sys_id")}, "sys_id"), value(row, "state")
         known = STATUSES[self.options.table]
         named = self.options.status_map.get(text(row.get("state")), self.options.status_map.get(state))
         account = "account" if value(row, "account") else "company"
-        duplicate = "duplicate" in text(row.get("close_code") or row.get("resolution_code")).lower()
-        escalation = value(row, "escalation") or "0"
+        duplicate = "duplicate" in (text(row.get("close_code")) or text(row.get("resolution_code"))).lower()
+        tags = tuple(filter(None, (tag.strip() for tag in text(row.get("sys_tags")).split(","))))
+        notes = "\n".join(filter(None, (value(row, "close_notes"), value(row, "cause"))))
         extra: dict[str, Any] = {
-            "escalated": escalation not in ("0", "") or bool(value(row, "active_escalation")),
+            "escalated": value(row, "escalation") not in ("", "0") or bool(value(row, "active_escalation")),
             "duplicate_of": (value(row, "parent_incident") or value(row, "parent")) if duplicate else "",
             "problem": value(row, "problem_id") or value(row, "problem"),
-            "resolution": "\n".join(filter(None, (value(row, "close_notes"), value(row, "cause")))),
-        } | outcomes(custom)
+            "resolution": notes,
+            "articles": tuple(dict.fromkeys(ARTICLE.findall(notes))),
+        } | outcomes(custom, self.options, tags)
         return RawTicket(
             source=self.name,
             external_id=sys_id,
-            created_at=required(_opened(row), "opened_at"),
+            created_at=required(
+                value(row, "opened_at"),
+                "opened_at",
+                value(row, "sys_created_on"),
+                value(row, "sys_updated_on"),
+            ),
             updated_at=required(value(row, "sys_updated_on"), "sys_updated_on"),
             subject=value(row, "short_description"),
             body=value(row, "description"),
@@ -335,17 +359,17 @@ class ServiceNow:
                 custom,
                 priority=PRIORITIES.get(value(row, "priority")),
                 channel=value(row, "contact_type"),
-                product=row.get("product") or row.get("business_service") or row.get("cmdb_ci"),
+                product=next(filter(None, (text(row.get(name)) for name in PRODUCTS)), ""),
                 component=row.get("category"),
                 subcategory=row.get("subcategory"),
                 team=row.get("assignment_group"),
                 agent=value(row, "assigned_to"),
                 number=row.get("number"),
             ),
-            tags=tuple(filter(None, (tag.strip() for tag in text(row.get("sys_tags")).split(",")))),
+            tags=tags,
             status=Status(named or known.get(state, "open")),
             resolved_at=instant(value(row, "resolved_at")) or instant(value(row, "closed_at")),
-            reopened=value(row, "reopen_count") not in ("", "0") if "reopen_count" in row else None,
+            reopened=value(row, "reopen_count") != "0" if value(row, "reopen_count") else None,
             **extra,
         )
 
@@ -356,8 +380,22 @@ def value(row: Record, name: str) -> str:
     return text(field.get("value")) if isinstance(field, dict) else text(field)
 
 
-def _opened(row: Record) -> str:
-    return value(row, "opened_at") or value(row, "sys_created_on") or value(row, "sys_updated_on")
+def _details(record: Record, entries: Sequence[Record]) -> Details:
+    """The last comment before the end that is not the customer's own; dot-walked names may be hidden."""
+    customers = {value(record, name) for name in PARTIES.split(",") if name.endswith(".user_name")}
+    solved_at = instant(value(record, "resolved_at")) or instant(value(record, "closed_at"))
+    answers = [entry for entry in entries if value(entry, "sys_created_by") not in customers - {""}]
+    before = [
+        value(entry, "value")
+        for entry in answers
+        if not solved_at or (instant(value(entry, "sys_created_on")) or solved_at) <= solved_at
+    ]
+    links = [link for entry in answers for link in ARTICLE.findall(value(entry, "value"))]
+    return Details(
+        external_id=value(record, "sys_id"),
+        resolution=before[-1] if before else "",
+        articles=tuple(dict.fromkeys(links)),
+    )
 
 
 def _auth(name: str, options: ServiceNowOptions, outside: Outside) -> httpx.Auth:

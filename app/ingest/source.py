@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
@@ -20,6 +21,7 @@ from app.ports import Now, Page
 State = dict[str, Any]
 Record = Mapping[str, Any]
 STATE_VERSION = 1
+EPOCH_FORM = re.compile(r"\d{9,13}")
 MISSING_MIN = 20  # fewer missing tickets than this are never called a lost permission
 
 
@@ -40,6 +42,8 @@ class Options:
     timeout_s: float = 30
     field_map: Mapping[str, str] = field(default_factory=dict)  # our name: path in the vendor's record
     status_map: Mapping[str, str] = field(default_factory=dict)  # the vendor's value: our status
+    escalated_tags: tuple[str, ...] = ()  # a ticket with one of these is escalated
+    ai_tags: tuple[str, ...] = ()  # a ticket with one of these was handled by an AI agent
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -78,6 +82,7 @@ class Details:
     articles: tuple[str, ...] = ()
     duplicate_of: str = ""
     satisfaction: float | None = None  # 0 (bad) to 1 (good)
+    reopened: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +172,20 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def instant(text: Any, zone: Any = UTC) -> datetime | None:
-    """A vendor's timestamp in any offset form as aware UTC; without an offset it is in `zone`."""
-    if not isinstance(text, str) or not text.strip():
-        return None
+def instant(given: Any, zone: Any = UTC) -> datetime | None:
+    """A vendor's timestamp as aware UTC, None for what is none.
+
+    In any offset form, without an offset in `zone`; or since the epoch, in seconds or milliseconds, as a
+    number or in digits.
+    """
+    told = text(given)
     try:
-        at = datetime.fromisoformat(text.strip())
-    except ValueError:
+        if EPOCH_FORM.fullmatch(told):
+            return datetime.fromtimestamp(float(told) / (1000 if len(told) > 11 else 1), UTC)
+        at = datetime.fromisoformat(told)
+        return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return (at.replace(tzinfo=zone) if at.tzinfo is None else at).astimezone(UTC)
 
 
 def ident(record: Record, name: str = "id") -> str:
@@ -186,9 +196,9 @@ def ident(record: Record, name: str = "id") -> str:
     return found
 
 
-def required(text: Any, what: str) -> datetime:
-    """A timestamp that must be there, because the walk depends on it."""
-    at = instant(text)
+def required(given: Any, what: str, *instead: Any) -> datetime:
+    """A timestamp that must be there, because the walk depends on it; the first that can be read."""
+    at = next(filter(None, map(instant, (given, *instead))), None)
     if at is None:
         raise Invalid(f"a ticket without a readable {what} cannot be placed in time")
     return at
@@ -252,13 +262,16 @@ def page(
     more: bool,
     tickets: Sequence[RawTicket] = (),
     deleted: Sequence[str] = (),
+    rated: Mapping[str, float] | None = None,
     notes: Sequence[str] = (),
 ) -> Page:
     """A page whose checkpoint holds `state`, the watermark moved to its newest ticket."""
     newest = max((iso(ticket.updated_at) for ticket in tickets if ticket.updated_at), default="")
     state = state | {"watermark": max(state.get("watermark") or "", newest) or None}
     checkpoint = Checkpoint(after.source, after.stream, state)
-    return Page(tuple(tickets), checkpoint, more, deleted=tuple(deleted), notes=tuple(notes))
+    return Page(
+        tuple(tickets), checkpoint, more, deleted=tuple(deleted), rated=rated or {}, notes=tuple(notes)
+    )
 
 
 # --- records: reading a vendor's JSON -------------------------------------------------------------
@@ -301,15 +314,33 @@ def dig(record: Any, path: str) -> Any:
     return value
 
 
+def part(record: Record, name: str) -> Record:
+    """The object under a name; an empty one for null or anything else."""
+    value = record.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def words_of(value: Any) -> tuple[str, ...]:
+    """The words of a list; nothing for null or anything else."""
+    return tuple(filter(None, map(text, value))) if isinstance(value, list) else ()
+
+
+def rows_of(value: Any) -> Sequence[Record]:
+    """The objects of a list; nothing for null or anything else."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
+
+
 def mapped(record: Record, field_map: Mapping[str, str]) -> dict[str, str]:
     """What the operator's `field_map` finds in this record, without the empty ones."""
     found = {name: text(dig(record, path)) for name, path in field_map.items()}
     return {name: value for name, value in found.items() if value}
 
 
-def outcomes(custom: Mapping[str, str]) -> dict[str, Any]:
-    """The mapped fields that are ticket fields rather than attributes, as RawTicket keywords."""
+def outcomes(custom: Mapping[str, str], options: Options, tags: Sequence[str] = ()) -> dict[str, Any]:
+    """What the operator's fields and tags say of how a ticket went, as RawTicket keywords."""
     found: dict[str, Any] = {}
+    found |= {"escalated": True} if set(tags) & set(options.escalated_tags) else {}
+    found |= {"ai_handled": True} if set(tags) & set(options.ai_tags) else {}
     for name in OUTCOME_FIELDS & custom.keys():
         value = custom[name]
         if name in ("escalated", "ai_handled"):

@@ -50,10 +50,25 @@ def connect(source: Source, outside: Outside) -> Connector:
     return kind.make(source.name, read_options(kind.options, source), outside)
 
 
+def _unknown(connector: Connector, source: Source) -> list[str]:
+    """Paths of the field map that lead nowhere, as far as the tool lists its fields by such paths."""
+    wanted = read_options(SOURCES[source.kind].options, source).field_map.values()
+    paths = [column.path for column in connector.inspect()] if wanted else []
+    nested = {path.split(".")[0] for path in paths if "." in path}
+    return [
+        path
+        for path in wanted
+        if path.split(".")[0] in nested and not any(f"{path}.".startswith(f"{known}.") for known in paths)
+    ]
+
+
 def examine(source: Source, outside: Outside) -> Checkup:
     """Whether a source works, in words; what would be an error is a line. Nothing is stored."""
     try:
         with closing(connect(source, outside)) as connector:
-            return connector.check()
+            checkup = connector.check()
+            unknown = _unknown(connector, source)
+            line = Line(False, f"field_map names fields that do not exist: {', '.join(unknown)}")
+            return Checkup((*checkup.lines, *([line] if unknown else ())), checkup.tickets)
     except ForeshockError as error:
         return Checkup((Line(False, str(error)),))

@@ -46,6 +46,7 @@ from app.ingest.source import (
 from app.ports import Page
 
 BINDS = frozenset({"since_ts", "since_id", "until_ts", "limit"})
+SPAN = frozenset({"start_ts", "end_ts"})
 WRITING = re.compile(
     r"\b(insert|update|delete|merge|drop|alter|create|truncate|grant|revoke|call|exec|execute|copy"
     r"|attach|pragma|vacuum|into)\b",
@@ -78,6 +79,7 @@ class WarehouseOptions(Options):
     ts_format: str = ""  # strftime form of timestamps kept as text; empty for a real timestamp
     tz: str = ""  # zone of timestamps without one; empty where the column has a zone (text: UTC)
     now_query: str = "SELECT CURRENT_TIMESTAMP"
+    count_query: str = ""  # counts rows created from :start_ts to before :end_ts, to hold ours against
     lag_s: float = 300  # rows younger than this wait for the next poll
     lookback_s: float = 3600
     list_every_s: float = 0  # read all ids this often to find deleted rows; 0: only delete_column tells
@@ -90,7 +92,8 @@ class Warehouse:
     def __init__(self, name: str, options: WarehouseOptions, outside: Outside) -> None:
         self.name, self.options = name, options
         self._known = outside.known
-        self._query = _checked(name, options.query)
+        self._query = _checked(name, "query", options.query, BINDS)
+        self._count = _checked(name, "count_query", options.count_query, SPAN) if options.count_query else ""
         try:
             self._engine = sa.create_engine(outside.secret(options.dsn), pool_pre_ping=True)
         except (exc.ArgumentError, exc.NoSuchModuleError, ImportError) as error:
@@ -156,9 +159,13 @@ class Warehouse:
         rows = self._read({"since": since, "id": None, "until": iso(self._now())}, 1)
         return tuple(Column(name, name, type(value).__name__) for row in rows for name, value in row.items())
 
-    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
-        """The query is bound to changes, not to creations."""
-        return None
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """What the operator's `count_query` says; the other query is bound to changes, not to creations."""
+        if not self._count:
+            return None
+        rows = self._run(self._count, {"start_ts": self._bound(start), "end_ts": self._bound(end)})
+        count = next(iter(rows[0].values()), None) if rows else None
+        return int(count) if isinstance(count, int) else None
 
     def quotas(self) -> Mapping[str, Quota]:
         """A database counts no calls."""
@@ -290,7 +297,9 @@ class Warehouse:
             name: self._instant(given[name]) for name in ("created_at", "resolved_at") if given.get(name)
         }
         rest = {name: value for name, value in plain.items() if name not in FIELDS}
-        extra: dict[str, Any] = outcomes({name: value for name, value in rest.items() if value})
+        tags = tuple(filter(None, (tag.strip() for tag in plain.get("tags", "").split(","))))
+        told = {name: value for name, value in rest.items() if value}
+        extra: dict[str, Any] = outcomes(told, self.options, tags)
         return RawTicket(
             source=self.name,
             external_id=text(row[self.options.id_column]),
@@ -303,17 +312,17 @@ class Warehouse:
             account=plain.get("account", ""),
             account_name=plain.get("account_name", ""),
             attributes=attributes(rest),
-            tags=tuple(filter(None, (tag.strip() for tag in plain.get("tags", "").split(",")))),
+            tags=tags,
             status=status,
             resolved_at=times.get("resolved_at"),
             **extra,
         )
 
 
-def _checked(name: str, query: str) -> str:
+def _checked(name: str, option: str, query: str, binds: frozenset[str]) -> str:
     """The query without a closing semicolon; Invalid unless it is one reading statement with all binds."""
     bare = QUOTED.sub(" ", query).strip().rstrip(";")
-    missing = [bind for bind in sorted(BINDS) if not re.search(rf"(?<!:):{bind}\b", bare)]
+    missing = [bind for bind in sorted(binds) if not re.search(rf"(?<!:):{bind}\b", bare)]
     problem = ""
     if ";" in bare or not re.match(r"(select|with)\b", bare, re.IGNORECASE):
         problem = "must be one SELECT (or WITH) statement"
@@ -322,7 +331,7 @@ def _checked(name: str, query: str) -> str:
     elif missing:
         problem = f"must use :{', :'.join(missing)}"
     if problem:
-        raise Invalid(f"source {name}: option query {problem}", pointer="query")
+        raise Invalid(f"source {name}: option {option} {problem}", pointer=option)
     return query.strip().rstrip(";")
 
 

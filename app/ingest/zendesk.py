@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -24,19 +24,24 @@ from app.ingest.source import (
     Record,
     attributes,
     chunks,
+    dig,
     ident,
     instant,
     mapped,
     opened,
     outcomes,
     page,
+    part,
     required,
+    rows_of,
     share_of,
     text,
+    words_of,
 )
 from app.ports import Page
 
 EXPORT = "/api/v2/incremental/tickets/cursor.json"
+MANY = "/api/v2/tickets/show_many.json"
 STATUSES = {
     "new": Status.NEW,
     "open": Status.OPEN,
@@ -103,10 +108,9 @@ class Zendesk:
         tickets: list[RawTicket] = []
         deleted: list[str] = []
         for batch in chunks(ids, 100):
-            body = self.api.get(
-                "/api/v2/tickets/show_many.json", ids=",".join(batch), include="metric_sets,organizations"
-            ).body
-            alive, gone = self._tickets(body)
+            answer = self.api.get(MANY, ids=",".join(batch), include="metric_sets,organizations")
+            answer.listed("tickets")
+            alive, gone = self._tickets(answer.record)
             tickets += alive
             deleted += gone
             told = {*gone, *(ticket.external_id for ticket in alive)}
@@ -116,10 +120,16 @@ class Zendesk:
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
-        return tuple(found for ticket_id in ids if (found := self._details(ticket_id)))
+        """One call for each ticket, and one more for each hundred."""
+        found: list[Details] = []
+        for batch in chunks(ids, 100):
+            answer = self.api.get(MANY, "details", ids=",".join(batch), include="metric_sets")
+            metrics = _metrics(answer.record)
+            found += filter(None, (self._details(row, metrics) for row in answer.listed("tickets")))
+        return tuple(found)
 
     def check(self) -> Checkup:
-        who = self.api.get("/api/v2/users/me.json").record.get("user") or {}
+        who = part(self.api.get("/api/v2/users/me.json").record, "user")
         lines = [Line(True, f"signed in with role {text(who.get('role')) or 'unknown'}")]
         tickets: tuple[RawTicket, ...] = ()
         deleted = 0
@@ -139,7 +149,7 @@ class Zendesk:
         return Checkup((*lines, *self.api.clock_lines()), tickets[:5])
 
     def inspect(self) -> tuple[Column, ...]:
-        fields = self.api.get("/api/v2/ticket_fields.json").record.get("ticket_fields") or []
+        fields = rows_of(self.api.get("/api/v2/ticket_fields.json").record.get("ticket_fields"))
         return tuple(
             Column(
                 f"custom_fields.{text(field.get('id'))}"
@@ -147,14 +157,19 @@ class Zendesk:
                 else text(field.get("type")),
                 text(field.get("title")),
                 text(field.get("type")),
-                tuple(text(choice.get("value")) for choice in field.get("custom_field_options") or ()),
+                tuple(text(choice.get("value")) for choice in rows_of(field.get("custom_field_options"))),
             )
             for field in fields
         )
 
-    def counted(self, start: datetime, end: datetime) -> int | None:  # noqa: ARG002
-        """The export gives no totals."""
-        return None
+    def counted(self, start: datetime, end: datetime) -> int | None:
+        """The search counts what is not deleted; None when this account may not search."""
+        query = f"type:ticket created>={start:%Y-%m-%dT%H:%M:%SZ} created<{end:%Y-%m-%dT%H:%M:%SZ}"
+        try:
+            count = self.api.get("/api/v2/search/count.json", query=query).record.get("count")
+        except (Refused, Forbidden):
+            return None
+        return count if isinstance(count, int) else None
 
     def quotas(self) -> Mapping[str, Quota]:
         return self.api.quotas
@@ -207,52 +222,53 @@ class Zendesk:
 
     def _tickets(self, body: Record) -> tuple[tuple[RawTicket, ...], tuple[str, ...]]:
         """Tickets to keep and ids of deleted ones; a scrubbed ticket's text is dropped here."""
-        names = {org.get("id"): text(org.get("name")) for org in body.get("organizations") or ()}
-        metrics = {item.get("ticket_id"): item for item in body.get("metric_sets") or ()}
-        rows: dict[str, Record] = {ident(row): row for row in body.get("tickets") or ()}
+        names = {text(org.get("id")): text(org.get("name")) for org in rows_of(body.get("organizations"))}
+        metrics = _metrics(body)
+        rows: dict[str, Record] = {ident(row): row for row in rows_of(body.get("tickets"))}
         deleted = tuple(key for key, row in rows.items() if row.get("status") == "deleted")
         alive = tuple(
-            self._ticket(row, names, row.get("metric_set") or metrics.get(row["id"]) or {})
+            self._ticket(row, names, _metric_set(row, metrics))
             for row in rows.values()
             if row.get("status") != "deleted"
         )
         return alive, deleted
 
-    def _ticket(self, row: Record, names: Mapping[Any, str], metrics: Record) -> RawTicket:
-        ticket_id = ident(row)
+    def _ticket(self, row: Record, names: Mapping[str, str], metrics: Record) -> RawTicket:
+        ticket_id, account = ident(row), text(row.get("organization_id"))
         custom = mapped(row, self.options.field_map)
-        tags = [text(tag) for tag in row.get("tags") or ()]
-        rating = text((row.get("satisfaction_rating") or {}).get("score"))
-        status = text(row.get("status"))
+        tags = words_of(row.get("tags"))
+        status, brand = text(row.get("status")), self._named("brands", row.get("brand_id"))
+        is_problem = row.get("type") == "problem" and row.get("has_incidents") is True
         extra: dict[str, Any] = {
-            "satisfaction": share_of(rating),
+            "satisfaction": share_of(text(dig(row, "satisfaction_rating.score"))),
             "ai_handled": True if row.get("support_type") == "ai_agent" else None,
-            "problem": text(row.get("problem_id")),
-        } | outcomes(custom)
+            "problem": text(row.get("problem_id")) or (ticket_id if is_problem else ""),
+        } | outcomes(custom, self.options, tags)
         return RawTicket(
             source=self.name,
             external_id=ticket_id,
-            created_at=required(row.get("created_at") or row.get("updated_at"), "created_at"),
+            created_at=required(row.get("created_at"), "created_at", _version(row)),
             updated_at=_version(row),
             subject=text(row.get("subject")),
             body=text(row.get("description")) if row.get("is_public") is not False else "",
             url=f"{self.options.base_url.rstrip('/')}/agent/tickets/{ticket_id}",
             requester=text(row.get("requester_id")),
-            account=text(row.get("organization_id")),
-            account_name=names.get(row.get("organization_id"), ""),
+            account=account,
+            account_name=names.get(account, ""),
             attributes=attributes(
                 custom,
                 priority=row.get("priority"),
-                channel=(row.get("via") or {}).get("channel"),
+                channel=dig(row, "via.channel"),
+                product=brand if len(self._names.get("brands", ())) != 1 else None,
                 team=self._named("groups", row.get("group_id")),
                 agent=row.get("assignee_id"),
-                brand=self._named("brands", row.get("brand_id")),
+                brand=brand,
             ),
             tags=tuple(tag for tag in tags if not MACHINE_TAG.match(tag)),
             machine_tags=tuple(tag for tag in tags if MACHINE_TAG.match(tag)),
             status=Status(self.options.status_map.get(status, STATUSES.get(status, Status.OPEN))),
             resolved_at=instant(metrics.get("solved_at")),
-            reopened=bool(metrics.get("reopens")) if "reopens" in metrics else None,
+            reopened=text(metrics.get("reopens")) != "0" if text(metrics.get("reopens")) else None,
             **extra,
         )
 
@@ -262,23 +278,23 @@ class Zendesk:
             return ""
         if kind not in self._names:
             try:
-                rows = self.api.get(f"/api/v2/{kind}.json").listed(kind)
+                rows = self._all(f"/api/v2/{kind}.json", kind)
             except (Refused, Forbidden):
-                rows = ()
+                rows = []
             self._names[kind] = {text(row.get("id")): text(row.get("name")) for row in rows}
         return self._names[kind].get(text(key)) or text(key)
 
-    def _details(self, ticket_id: str) -> Details | None:
+    def _details(self, ticket: Record, metrics: Mapping[str, Record]) -> Details | None:
         """What the public comments say; None when the ticket's comments are gone."""
+        ticket_id = ident(ticket)
         try:
-            answer = self.api.get(f"/api/v2/tickets/{ticket_id}.json", "details", include="metric_sets")
-            ticket: Record = answer.record.get("ticket") or {}
-            comments = self._comments(ticket_id)
+            comments, customers = self._comments(ticket_id)
         except Gone:
             return None
+        customers.add(text(ticket.get("requester_id")))
         public = [comment for comment in comments if comment.get("public")]
-        answers = [comment for comment in public if comment.get("author_id") != ticket.get("requester_id")]
-        solved_at = instant((ticket.get("metric_set") or {}).get("solved_at"))
+        answers = [comment for comment in public if text(comment.get("author_id")) not in customers]
+        solved_at = instant(_metric_set(ticket, metrics).get("solved_at"))
         before = [
             a for a in answers if not solved_at or (instant(a.get("created_at")) or solved_at) <= solved_at
         ]
@@ -291,21 +307,32 @@ class Zendesk:
             duplicate_of=next(filter(None, map(_merged_into, comments)), ""),
         )
 
-    def _comments(self, ticket_id: str) -> list[Record]:
-        """All comments, oldest first. Their metadata holds addresses and places and is never kept."""
+    def _comments(self, ticket_id: str) -> tuple[list[Record], set[str]]:
+        """All comments, oldest first, and which of their authors are customers.
+
+        The comments' metadata holds addresses and places and is never kept.
+        """
+        path, users = f"/api/v2/tickets/{ticket_id}/comments.json", list[Record]()
+        rows = self._all(path, "comments", "details", include="users", users=users)
+        customers = {text(user.get("id")) for user in users if user.get("role") == "end-user"}
+        return [{k: v for k, v in row.items() if k != "metadata"} for row in rows], customers
+
+    def _all(
+        self, path: str, key: str, lane: str = "main", *, users: list[Record] | None = None, **params: str
+    ) -> list[Record]:
+        """All rows of a list paged by cursor; the users told beside them are added to `users`."""
         found: list[Record] = []
-        cursor: str | None = None
+        cursor = ""
         while True:
-            body = self.api.get(
-                f"/api/v2/tickets/{ticket_id}/comments.json",
-                "details",
-                **{"page[size]": 100, "page[after]": cursor},
-            ).body
-            found += [{k: v for k, v in row.items() if k != "metadata"} for row in body.get("comments") or ()]
-            meta = body.get("meta") or {}
-            if not meta.get("has_more") or meta.get("after_cursor") in (None, cursor):
+            paging = {"page[size]": 100, "page[after]": cursor or None}
+            answer = self.api.get(path, lane, **params, **paging)
+            found += answer.listed(key)
+            if users is not None:
+                users += rows_of(answer.record.get("users"))
+            after = text(dig(answer.record, "meta.after_cursor"))
+            if not dig(answer.record, "meta.has_more") or after in ("", cursor):
                 return found
-            cursor = meta["after_cursor"]
+            cursor = after
 
 
 def _auth(name: str, options: ZendeskOptions, outside: Outside) -> httpx.Auth:
@@ -332,16 +359,28 @@ def _meter(headers: httpx.Headers) -> Quota | None:
     if export.keys() >= {"total", "remaining"}:
         return Quota(int(export["remaining"]), int(export["total"]), float(export.get("resets", 60)))
     left, total = headers.get("X-Rate-Limit-Remaining", ""), headers.get("X-Rate-Limit", "")
+    reset = headers.get("ratelimit-reset", "")
     if left.isdigit() and total.isdigit():
-        return Quota(int(left), int(total), float(headers.get("ratelimit-reset") or 60))
+        return Quota(int(left), int(total), float(reset) if reset.isdigit() else 60.0)
     return None
+
+
+def _metrics(body: Record) -> Mapping[str, Record]:
+    """Metric sets told beside the tickets, by ticket."""
+    return {text(item.get("ticket_id")): item for item in rows_of(body.get("metric_sets"))}
+
+
+def _metric_set(ticket: Record, metrics: Mapping[str, Record]) -> Record:
+    """A ticket's metrics, which come inside it or beside it."""
+    inside = ticket.get("metric_set")
+    return inside if isinstance(inside, dict) else metrics.get(ident(ticket), {})
 
 
 def _version(row: Record) -> datetime:
     """The later of what people did and what the system did: the export orders by the second."""
-    shown = required(row.get("updated_at") or row.get("created_at"), "updated_at")
-    generated = row.get("generated_timestamp")
-    return max(shown, datetime.fromtimestamp(generated, UTC)) if isinstance(generated, int) else shown
+    generated = instant(row.get("generated_timestamp"))
+    shown = required(row.get("updated_at"), "updated_at", generated, row.get("created_at"))
+    return max(shown, generated or shown)
 
 
 def _said(comment: Record) -> str:
@@ -350,6 +389,6 @@ def _said(comment: Record) -> str:
 
 def _merged_into(comment: Record) -> str:
     """The ticket a merge comment names; other comments may mention numbers freely."""
-    merge = ((comment.get("via") or {}).get("source") or {}).get("rel") == "merge"
+    merge = dig(comment, "via.source.rel") == "merge"
     found = MERGED.search(text(comment.get("body"))) if merge else None
     return found[1] if found else ""

@@ -58,6 +58,7 @@ def found_in(asked: Iterable[Ticket], told: Iterable[Details]) -> dict[str, dict
             "articles": [secrets.redact(article) for article in details.articles],
             "duplicate_of": details.duplicate_of,
             "satisfaction": details.satisfaction,
+            "reopened": details.reopened,
         }
         if details.external_id in found:
             found[details.external_id] = {

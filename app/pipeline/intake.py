@@ -37,6 +37,7 @@ def accept(
     checkpoint: Checkpoint | None = None,
     deleted: Sequence[str] = (),
     deleted_from: str = "",
+    rated: Mapping[str, float] | None = None,
     enrich: bool = False,
     notes: Sequence[str] = (),
     at: datetime | None = None,
@@ -46,7 +47,7 @@ def accept(
     Cleaning happens before the transaction; a ticket whose raw content is known is not cleaned again.
     History, which raises nothing, is all (`backfill`) or what was created before `live_from`. `deleted` are
     ids of the checkpoint's source, or of `deleted_from`. With `enrich` messages are read later where they
-    could tell more.
+    could tell more. `rated` are ratings told apart from the checkpoint's tickets.
     """
     at = at or runtime.now()
     key, keep_names = runtime.key, runtime.settings.keep_account_names
@@ -72,6 +73,8 @@ def accept(
         drafts = _without_boilerplate(session, fresh, stored)
         drafts = _with_messages(session, drafts) if enrich else drafts
         done = tickets.save(session, drafts, seen_at=at)
+        if rated and checkpoint is not None:
+            messages.rate(session, checkpoint.source, rated, at=at)
         if deleted:
             tickets.delete(session, gone_from, deleted)
             messages.forget(session, gone_from, deleted)

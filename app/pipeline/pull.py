@@ -308,7 +308,7 @@ def _page(runtime: Runtime, chosen: SourceSettings, stream: str) -> tuple[bool, 
     outcome = intake.accept(
         runtime, list(last.values()), source_kind=chosen.kind, live_from=born,
         checkpoint=Checkpoint(chosen.name, stream, page.checkpoint.state), deleted=page.deleted,
-        notes=page.notes, enrich=True,
+        rated=page.rated, notes=page.notes, enrich=True,
     )  # fmt: skip
     return page.more, sum(o["status"] != "duplicate" for o in outcome.values())
 

@@ -14,8 +14,9 @@ from app.store.records import record, table, upsert
 from app.store.tables import MessagesRow, TicketRow
 
 _M, _T = table(MessagesRow).c, table(TicketRow).c
-EMPTY: Mapping[str, Any] = {"articles": [], "satisfaction": None}
+EMPTY: Mapping[str, Any] = {"articles": [], "satisfaction": None, "reopened": None}
 OUTCOME = frozenset({"resolution", "satisfaction"})  # only a ticket that is done has these
+RATED = frozenset({"satisfaction"})  # may come apart from the messages, and outlives their next reading
 CHUNK = 500  # bound parameters per IN list
 
 
@@ -64,11 +65,35 @@ def settle(session: Session, source: str, results: Mapping[str, Mapping[str, Any
     """
     before = found(session, source, list(results))
     changed = 0
-    for external_id, values in results.items():
+    for external_id, told in results.items():
+        held = before.get(external_id, {})
+        values = {name: held[name] for name in RATED & held.keys()} | dict(told)
         mine = (_M.source == source, _M.external_id == external_id)
-        session.execute(update(MessagesRow).where(*mine).values(found=dict(values), read_at=at))
+        session.execute(update(MessagesRow).where(*mine).values(found=values, read_at=at))
         session.execute(update(MessagesRow).where(*mine, _M.due_at <= at).values(due_at=None))
-        changed += _fill(session, source, external_id, before.get(external_id, {}), values)
+        changed += _fill(session, source, external_id, held, values)
+    return changed
+
+
+def rate(session: Session, source: str, rated: Mapping[str, float], *, at: datetime) -> int:
+    """Keep ratings that came apart from their tickets, and fill them in; how many tickets changed.
+
+    A rating may come before its ticket does, which then finds it here.
+    """
+    known = found(session, source, sorted(rated))
+    changed = 0
+    for external_id, share in sorted(rated.items()):
+        held = known.get(external_id, {})
+        values = held | {"satisfaction": share}
+        if held == values:
+            continue
+        if external_id in known:
+            mine = (_M.source == source, _M.external_id == external_id)
+            session.execute(update(MessagesRow).where(*mine).values(found=values))
+        else:
+            session.add(MessagesRow(source=source, external_id=external_id, created_at=at, found=values))
+        changed += _fill(session, source, external_id, held, values)
+    session.flush()
     return changed
 
 

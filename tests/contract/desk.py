@@ -30,6 +30,7 @@ class Desk:
     gone: set[str] = field(default_factory=set)
     writes: int = 0
     notes: list[str] = field(default_factory=list)
+    rated: dict[str, float] = field(default_factory=dict)
 
     def known(self) -> list[str]:
         return [ticket_id for ticket_id in self.tickets if ticket_id not in self.gone]
@@ -37,6 +38,8 @@ class Desk:
     def take(self, page: Page) -> None:
         """One transaction: the page's tickets and deletions."""
         self.notes += page.notes
+        self.writes += sum(self.rated.get(key) != share for key, share in page.rated.items())
+        self.rated |= page.rated
         for ticket in page.tickets:
             held = self.tickets.get(ticket.external_id)
             if held is not None and moment(ticket) < moment(held):

@@ -129,6 +129,81 @@ def test_check_and_inspect_say_what_the_account_has() -> None:
     sim = simulator(7, quiet=True)
     assert connect(sim).check().ok
     assert [column.path for column in connect(sim).inspect()] == ["status", "custom_fields.cf_version"]
+    assert "7 (Waiting on third party)" in connect(sim).check().lines[-1].text
+    named = connect(sim, status_map={"Waiting on third party": "pending"})
+    assert not any("custom" in line.text for line in named.check().lines)
+
+
+def test_a_status_of_the_accounts_own_is_mapped_by_number_or_by_name() -> None:
+    sim = simulator(9, quiet=True)
+    told = sim.record
+    sim.record = lambda row, included: told(row, included) | {"status": 7}  # type: ignore[method-assign]
+    for chosen, status in (
+        ({}, "open"),
+        ({"7": "pending"}, "pending"),
+        ({"Waiting on third party": "solved"}, "solved"),
+    ):
+        assert connect(sim, status_map=chosen).pull(Checkpoint("desk")).tickets[0].status == status
+
+
+def test_satisfaction_comes_days_after_the_answer_and_is_read_once_an_hour() -> None:
+    sim = simulator(10, quiet=True)
+    source = connect(sim)
+    reader = Reader(lambda _desk: source, sim.clock, sim.random, restarts=False)
+    reader.drain()
+    given = (103, 100, -103, 102, -101, 999, None)
+    sim.rated = [rating(number, code, sim.clock.now()) for number, code in enumerate(given)]
+    sim.rated += [rating(50 + number, 103, sim.clock.now()) for number in range(60)]
+    reader.drain()
+    assert reader.desk.rated == {}
+    sim.clock.sleep(3700)
+    reader.drain()
+    shares = {"0": 1.0, "1": 0.5, "2": 0.0, "3": 0.833, "4": 0.333}
+    assert {key: reader.desk.rated[key] for key in shares} == shares
+    assert "5" not in reader.desk.rated
+    assert len(reader.desk.rated) == 65
+    sim.rated.insert(0, rating(1, -103, sim.clock.now()))
+    sim.clock.sleep(3700)
+    reader.drain()
+    assert reader.desk.rated["1"] == 0.0
+
+
+def test_a_plan_without_surveys_is_read_all_the_same() -> None:
+    sim = simulator(11, quiet=True)
+    sim.clock.sleep(11 * 3600)
+    sim.surveys = False
+    source = connect(sim)
+    reader = Reader(lambda _desk: source, sim.clock, sim.random, restarts=False)
+    reader.drain()
+    assert reader.desk.view() == sim.world.truth()
+
+
+def test_the_search_counts_a_day() -> None:
+    sim = simulator(12, quiet=True)
+    day = sim.world.rows[sim.world.alive()[0]].created.replace(hour=0, minute=0, second=0)
+    counted = connect(sim).counted(day, day + timedelta(days=1))
+    assert counted == sum(sim.world.rows[i].created.date() == day.date() for i in sim.world.alive()) > 0
+
+
+def test_what_a_list_includes_is_paid_for_out_of_the_accounts_calls() -> None:
+    sim = simulator(13, quiet=True)
+    sim.clock.sleep(11 * 3600)
+    source = connect(sim)
+    reader = Reader(lambda _desk: source, sim.clock, sim.random, restarts=False)
+    reader.drain()
+    source.details([str(row_id) for row_id in sim.world.alive()])
+    assert sim.turned_away == 0
+
+
+def rating(ticket: int, code: int | None, at: object) -> dict[str, object]:
+    ratings = {"default_question": code}
+    return {
+        "id": ticket,
+        "ticket_id": ticket,
+        "feedback": "planted words",
+        "ratings": ratings,
+        "created_at": str(at),
+    }
 
 
 def test_groups_and_mapped_fields_are_shown_by_name() -> None:
@@ -136,6 +211,7 @@ def test_groups_and_mapped_fields_are_shown_by_name() -> None:
     source = connect(sim, field_map={"version": "custom_fields.cf_version"})
     ticket = source.pull(Checkpoint("desk")).tickets[0]
     assert (ticket.attributes["version"], ticket.attributes["team"]) == ("4.2", "Export")
+    assert ticket.account_name == ("Acme Zürich" if ticket.account else "")
 
 
 def said(text: str, at: object, *, incoming: bool = False, private: bool = False) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from app.ingest.source import Outside
 from tests.contract.desk import CASES, GROUPS, NEVER_S, Desk, Reader, assert_reads_everything
 from tests.simulators.jira import JiraSimulator, document
 from tests.simulators.server import serving
-from tests.simulators.world import Clock, World
+from tests.simulators.world import Clock, Row, World
 
 PAGE = 3
 HOST = "https://desk.example"
@@ -93,7 +94,7 @@ def test_a_token_that_makes_us_anonymous_is_noticed_although_search_answers() ->
 def test_a_scoped_token_works_behind_the_gateway_only() -> None:
     sim = simulator(3, quiet=True)
     sim.scoped = True
-    with pytest.raises(AuthFailed):
+    with pytest.raises(AuthFailed, match=r"api\.atlassian\.com/ex/jira/CLOUD-ID"):
         connect(sim, Desk()).pull(Checkpoint("desk"))
     assert connect(sim, Desk(), base_url=f"{HOST}/ex/jira/cloud-1").pull(Checkpoint("desk")).tickets
 
@@ -167,6 +168,61 @@ def test_organisations_and_request_types_are_found_by_schema() -> None:
     assert (ticket.account, ticket.account_name) == ("88", "Acme Zürich")
     assert ticket.attributes["request_type"] == "Get help"
     assert ticket.attributes["version"] == "4.2"
+
+
+def test_the_channel_is_a_property_of_the_request() -> None:
+    sim = simulator(10, quiet=True)
+    channels = {
+        int(ticket.external_id) % 2: ticket.attributes.get("channel")
+        for ticket in connect(sim, Desk(), page_size=100).pull(Checkpoint("desk")).tickets
+    }
+    assert channels == {1: "portal", 0: None}
+
+
+def test_a_resolution_taken_back_is_a_reopening_and_the_desk_knows_the_rating() -> None:
+    sim = simulator(11, quiet=True)
+    first, second, third = sim.world.alive()[:3]
+    for row_id in (first, second, third):
+        sim.world.touch(row_id, status="solved")
+    fixed = {"field": "resolution", "from": None, "to": "1"}
+    sim.history = {first: [fixed, {"field": "resolution", "from": "1", "to": None}, fixed], second: [fixed]}
+    sim.rated = {first: 4, second: 1}
+    found = connect(sim, Desk()).details([str(first), str(second), str(third)])
+    assert [details.reopened for details in found] == [True, False, False]
+    assert [details.satisfaction for details in found] == [0.75, 0.0, None]
+    sim.rates = False
+    source, calls = connect(sim, Desk()), sim.calls
+    assert [details.satisfaction for details in source.details([str(first), str(second)])] == [None, None]
+    assert sim.calls - calls == 4  # fields, two issues, and one refusal that is not asked for again
+
+
+def test_an_approximate_count_is_held_against_ours() -> None:
+    sim = simulator(12, quiet=True)
+    day = sim.world.rows[sim.world.alive()[0]].created.replace(hour=0, minute=0, second=0)
+    counted = connect(sim, Desk()).counted(day, day + timedelta(days=1))
+    assert counted == sum(sim.world.rows[i].created.date() == day.date() for i in sim.world.alive()) > 0
+
+
+def test_links_tell_a_duplicate_and_its_problem_from_the_other_way_round() -> None:
+    sim = simulator(13, quiet=True)
+    told = sim.record
+    kinds = {"Duplicate": "is duplicated by", "Problem/Incident": "is caused by"}
+
+    def ticket(side: str) -> tuple[str, str, str]:
+        links = [
+            {"type": {"name": name, "inward": inward}, side: {"id": "7"}} for name, inward in kinds.items()
+        ]
+
+        def linked(row: Row, fields: list[str], properties: list[str]) -> dict[str, Any]:
+            issue = told(row, fields, properties)
+            return issue | {"fields": issue.get("fields", {}) | {"issuelinks": links}}
+
+        sim.record = linked  # type: ignore[method-assign]
+        found = connect(sim, Desk()).pull(Checkpoint("desk")).tickets[0]
+        return found.external_id, found.duplicate_of, found.problem
+
+    assert ticket("outwardIssue")[1:] == ("7", ticket("outwardIssue")[0])
+    assert ticket("inwardIssue")[1:] == ("", "7")
 
 
 def comment(author: str, body: str, at: datetime, *, public: bool = True) -> dict[str, object]:

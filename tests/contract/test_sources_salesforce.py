@@ -186,5 +186,37 @@ def test_check_names_hidden_fields_and_inspect_lists_the_readable_ones() -> None
     assert "Product__c" in {column.path for column in connect(sim).inspect()}
 
 
+def test_an_organisation_without_mail_still_tells_its_comments() -> None:
+    sim = simulator(11, quiet=True)
+    row_id = sim.world.alive()[0]
+    sim.world.touch(row_id, status="closed")
+    said = message(row_id, "CaseComment", CreatedDate=None, IsPublished=True, CommentBody="Reset")
+    sim.messages = {row_id: [said]}
+    sim.unknown_tables = frozenset({"EmailMessage"})
+    (found,) = connect(sim).details([case_id(row_id)])
+    assert found.resolution == "Reset"
+
+
+def test_an_account_that_may_not_list_purged_cases_reads_all_others() -> None:
+    sim = simulator(12, quiet=True)
+    source = connect(sim, sweep_every_s=60)
+    reader = Reader(lambda _desk: source, sim.clock, sim.random, restarts=False)
+    reader.drain()
+    sim.purged_denied = True
+    sim.world.create(sim.clock.now())
+    sim.clock.sleep(3600)
+    reader.drain()
+    assert reader.desk.view() == truth(sim)
+    assert any("deleted for good" in note for note in reader.desk.notes)
+
+
+def test_a_count_of_a_day_is_one_call() -> None:
+    sim = simulator(13, quiet=True)
+    day = sim.world.rows[sim.world.alive()[0]].created.replace(hour=0, minute=0, second=0)
+    counted = connect(sim).counted(day, day + timedelta(days=1))
+    assert counted == sum(sim.world.rows[i].created.date() == day.date() for i in sim.world.alive()) > 0
+    assert sim.calls == 2  # with the token
+
+
 def message(row_id: int, kind: str, **fields: object) -> dict[str, object]:
     return {"attributes": {"type": kind}, "ParentId": case_id(row_id)} | fields

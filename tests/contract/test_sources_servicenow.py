@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -167,8 +167,20 @@ def test_stored_values_are_read_not_displayed_ones() -> None:
 def test_the_journal_answers_for_fifty_tickets_at_once_or_not_at_all() -> None:
     sim = simulator(8, quiet=True)
     row_id = sim.world.alive()[0]
-    entry = {"element_id": sys_id(row_id), "element": "comments", "value": "See KB0010001"}
-    sim.messages = {row_id: [entry]}
+    sim.world.touch(row_id, status="solved")
+    row = sim.world.rows[row_id]
+    sim.messages = {
+        row_id: [
+            entry(row_id, "desk", "Internal", at=row.stamp, element="work_notes"),
+            *[
+                entry(row_id, "desk", f"Note {number}", at=row.stamp - timedelta(hours=9))
+                for number in range(1100)
+            ],
+            entry(row_id, "desk", "See KB0010001", at=row.stamp - timedelta(hours=1)),
+            entry(row_id, f"customer.{row.requester}", "Thanks", at=row.stamp),
+            entry(row_id, "desk", "Bye", at=row.stamp + timedelta(hours=1)),
+        ]
+    }
     (found,) = connect(sim, Desk()).details([sys_id(row_id), "^DROP"])
     assert (found.resolution, found.articles) == ("See KB0010001", ("KB0010001",))
     sim.journal_denied = True
@@ -189,3 +201,11 @@ def test_check_and_inspect_say_what_the_instance_has() -> None:
     sim.clock.sleep(11 * 3600)
     assert connect(sim, Desk()).check().ok
     assert "u_version" in {column.path for column in connect(sim, Desk()).inspect()}
+
+
+def entry(
+    row_id: int, author: str, value: str, *, at: datetime, element: str = "comments"
+) -> dict[str, object]:
+    when = at.strftime("%Y-%m-%d %H:%M:%S")
+    named: dict[str, object] = {"element_id": sys_id(row_id), "element": element, "sys_created_by": author}
+    return named | {"value": value, "sys_created_on": when}

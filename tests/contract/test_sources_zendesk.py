@@ -127,11 +127,14 @@ def test_messages_bring_the_answer_before_the_solution_the_articles_and_the_merg
             comment(row.requester, "It fails, see #4711", before),
             *(comment(99, f"note {number}", before, public=False) for number in range(120)),
             comment(99, f"Reset it: {link}", before),
+            comment(7788, "I have it as well", before),
             comment(99, "You are welcome", after),
             comment(99, "Request was merged into request #1003", after, public=False, rel="merge"),
         ]
     }
+    calls = sim.calls
     (found,) = connect(sim).details([str(row.id), "1"])
+    assert sim.calls - calls == 4  # token, tickets, and two pages of comments
     assert found.resolution == f"Reset it: {link}"
     assert found.articles == (link.removesuffix("-Reset"),)
     assert found.duplicate_of == "1003"
@@ -152,7 +155,7 @@ def test_mapped_fields_tags_and_parties_are_told_apart() -> None:
     assert ticket.attributes["version"] == "v4_2"
     assert (ticket.tags, ticket.machine_tags) == (("export",), ("sentiment__negative",))
     assert (ticket.account, ticket.account_name) == ("88", "Acme Zürich")
-    assert (ticket.attributes["team"], ticket.attributes["brand"]) == ("Billing", "5")
+    assert (ticket.attributes["team"], ticket.attributes["product"]) == ("Billing", "Acme")
     assert ticket.status in Status
 
 
@@ -161,6 +164,26 @@ def test_check_and_inspect_say_what_the_instance_has() -> None:
     sim.faulty_calls = sim.world.spare = 0
     assert connect(sim).check().ok
     assert connect(sim).inspect()[0].path == "custom_fields.27642"
+
+
+def test_a_problem_ticket_hangs_on_itself_and_tags_tell_what_no_field_does() -> None:
+    sim = simulator(11)
+    sim.faulty_calls = sim.world.spare = 0
+    told = sim.ticket
+    sim.ticket = lambda row, include="": told(row, include) | {"type": "problem", "has_incidents": True}  # type: ignore[method-assign]
+    source = connect(sim, escalated_tags=("export",), ai_tags=("bot",))
+    ticket = next(t for _ in range(9) for t in source.pull(Checkpoint("desk")).tickets)
+    assert ticket.problem == ticket.external_id
+    assert (ticket.escalated, ticket.ai_handled) == (True, None)
+
+
+def test_the_search_counts_a_day() -> None:
+    sim = simulator(12)
+    sim.faulty_calls = sim.world.spare = 0
+    day = sim.world.rows[sim.world.alive()[0]].created.replace(hour=0, minute=0, second=0)
+    counted = connect(sim).counted(day, day + timedelta(days=1))
+    created = [sim.world.rows[i].created for i in sim.world.alive()]
+    assert counted == sum(day <= at < day + timedelta(days=1) for at in created) > 0
 
 
 def comment(

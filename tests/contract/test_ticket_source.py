@@ -10,11 +10,17 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from app.domain import Checkpoint, RawTicket, Source
 from app.errors import ForeshockError, Invalid, TryLater
@@ -26,7 +32,7 @@ from tests.simulators.freshdesk import FreshdeskSimulator
 from tests.simulators.hubspot import HubSpotSimulator
 from tests.simulators.jira import JiraSimulator
 from tests.simulators.salesforce import SalesforceSimulator
-from tests.simulators.server import Simulator
+from tests.simulators.server import Simulator, serving
 from tests.simulators.servicenow import ServiceNowSimulator
 from tests.simulators.world import Clock, Row, World
 from tests.simulators.zendesk import ZendeskSimulator
@@ -332,6 +338,67 @@ def test_check_names_every_trouble_in_one_clear_line(kind: str, trouble: str) ->
     assert sim.secret not in wrong[0]
 
 
+FIELD_MAPS = {
+    "zendesk": ("custom_fields.27642", "custom_fields.27643"),
+    "freshdesk": ("custom_fields.cf_version", "custom_fields.cf_versoin"),
+    "jira": ("fields.customfield_10010.requestType.id", "fields.customfield_1001"),
+    "hubspot": ("properties.u_version", "properties.u_versoin"),
+}
+
+
+@pytest.mark.parametrize("kind", FIELD_MAPS)
+def test_check_names_a_mapped_field_that_does_not_exist(kind: str) -> None:
+    right, wrong = FIELD_MAPS[kind]
+    _, sim = opened(kind)
+    assert configured(kind, sim, field_map={"version": right}).ok
+    (line,) = [line for line in configured(kind, sim, field_map={"version": wrong}).lines if not line.ok]
+    assert line.text == f"field_map names fields that do not exist: {wrong}"
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """A server's side of TLS with a certificate nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    begins = datetime.now(UTC) - timedelta(days=1)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(begins)
+        .not_valid_after(begins + timedelta(days=9))
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "desk.pem").write_bytes(secret + certificate.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "desk.pem")
+    return context
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_certificate_nobody_vouches_for_is_one_line_and_no_credential_is_sent(
+    kind: str, tmp_path: Path
+) -> None:
+    _, sim = opened(kind)
+    with serving(sim.handle, tls=self_signed(tmp_path)) as base_url:
+        (line,) = reached_at(kind, sim, base_url).lines
+    assert not line.ok
+    assert "127.0.0.1 shows a certificate that is not trusted: check base_url" in line.text
+    assert sim.calls == 0
+
+
+@pytest.mark.parametrize("kind", ["zendesk", "jira"])
+def test_a_name_that_no_name_server_knows_is_one_line(kind: str) -> None:
+    _, sim = opened(kind)
+    (line,) = reached_at(kind, sim, "https://desk.invalid").lines
+    assert not line.ok
+    assert "desk.invalid cannot be found by DNS: check base_url and the name server" in line.text
+
+
+def reached_at(kind: str, sim: Simulator, base_url: str) -> Checkup:
+    """What `check` says over a real connection to this address."""
+    outside = Outside(now=sim.clock.now, secret=SECRETS.__getitem__, sleep=sim.clock.sleep)
+    return examine(Source("desk", kind, dict(CASES[kind].options) | {"base_url": base_url}), outside)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hours", [-5, 5])
 def test_a_clock_that_is_hours_wrong_loses_nothing(kind: str, hours: int) -> None:
@@ -364,6 +431,7 @@ def configured(
     secret: str = Simulator.secret,
     hours: int = 0,
     transport: httpx.BaseTransport | None = None,
+    **options: Any,
 ) -> Checkup:
     """What `check` says about a source with this secret, on a machine whose clock is off by `hours`."""
     outside = Outside(
@@ -372,7 +440,7 @@ def configured(
         sleep=sim.clock.sleep,
         transport=transport or sim.transport,
     )
-    return examine(Source("desk", kind, {"base_url": HOST} | dict(CASES[kind].options)), outside)
+    return examine(Source("desk", kind, {"base_url": HOST} | dict(CASES[kind].options) | options), outside)
 
 
 @pytest.mark.parametrize("kind", KINDS)

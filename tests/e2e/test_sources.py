@@ -18,6 +18,7 @@ from app.domain import Checkpoint, Source, Ticket
 from app.errors import ForeshockError, TryLater
 from app.pipeline import feeds, hooks
 from app.pipeline.enrich import enrich
+from app.pipeline.intake import accept
 from app.pipeline.pull import HISTORY, LIVE, hold, progress, pull, turn
 from app.runtime import Runtime
 from app.server import service
@@ -287,6 +288,24 @@ def test_nothing_said_in_a_deleted_ticket_is_kept(desk: Desk) -> None:
     assert (gone.status, gone.subject, gone.body, gone.resolution) == ("deleted", "", "", "")
     with desk.run.store.read() as session:
         assert messages.found(session, NAME, [str(row_id)]) == {}
+
+
+def test_a_rating_that_comes_apart_from_its_ticket_outlives_its_messages_and_its_changes(desk: Desk) -> None:
+    row_id = solved(desk)
+    rated = {str(row_id): 0.5, "424242": 1.0}
+    accept(desk.run, [], source_kind="zendesk", checkpoint=Checkpoint(NAME, "ratings", {}), rated=rated)
+    desk.work()
+    assert desk.ticket(row_id).satisfaction == 0.5
+    enrich(desk.run, NAME)
+    assert desk.ticket(row_id).resolution.startswith("Reset the cache")
+    desk.world.touch(row_id, subject="Export still fails")
+    desk.clock.sleep(400)
+    pull(desk.run, NAME)
+    enrich(desk.run, NAME)
+    assert (desk.ticket(row_id).subject, desk.ticket(row_id).satisfaction) == ("Export still fails", 0.5)
+    again = Checkpoint(NAME, "ratings", {})
+    accept(desk.run, [], source_kind="zendesk", checkpoint=again, rated={str(row_id): 1.0})
+    assert desk.ticket(row_id).satisfaction == 1.0
 
 
 # --- webhooks ------------------------------------------------------------------------------------------

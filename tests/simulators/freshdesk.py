@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import html
+import re
+from collections import deque
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -22,9 +24,29 @@ class FreshdeskSimulator(Simulator):
 
     last_page = 300
     denies = 0  # this many answers are a passing access_denied
+    surveys = True  # the plan has them
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.rated: list[dict[str, Any]] = []  # satisfaction ratings, newest first
 
     def bucket(self, request: httpx.Request) -> str:
         return "list" if request.url.path == "/api/v2/tickets" else "main"
+
+    def limit(self, request: httpx.Request) -> httpx.Response | None:
+        """Everything counts against the account; a list counts more, for each thing it includes."""
+        refused = super().limit(request)
+        if refused is None and self.bucket(request) == "list" and "main" in self.limits:
+            sent = self.sent.setdefault("main", deque())
+            while sent and self.clock.now() - sent[0] >= timedelta(seconds=60):
+                sent.popleft()
+            included = [part for part in request.url.params.get("include", "").split(",") if part]
+            cost = 1 + 2 * len(included)
+            if len(sent) + cost > self.limits["main"]:
+                self.turned_away += 1
+                return self.too_many()
+            sent.extend([self.clock.now()] * cost)
+        return refused
 
     def too_many(self) -> httpx.Response:
         return httpx.Response(
@@ -41,10 +63,14 @@ class FreshdeskSimulator(Simulator):
             message = "You are not authorized to perform this action."
             return error(403, {"code": "access_denied", "message": message})
         path, params = request.url.path, dict(request.url.params)
+        if path == "/api/v2/surveys/satisfaction_ratings":
+            return self.ratings(params)
+        if path == "/api/v2/search/tickets":
+            return self.count(params)
         if path == "/api/v2/tickets":
             return self.tickets(params)
-        if path in ("/api/v2/products", "/api/v2/groups"):
-            return httpx.Response(200, json=[{"id": 11, "name": "Export"}])
+        if path in NAMED and not unknown(params, {"per_page", "page"}):
+            return httpx.Response(200, json=numbered(NAMED[path], params))
         if path == "/api/v2/ticket_fields":
             return httpx.Response(200, json=FIELD_LIST)
         if path.startswith("/api/v2/tickets/"):
@@ -79,6 +105,26 @@ class FreshdeskSimulator(Simulator):
             return httpx.Response(204, headers=headers)
         included = params.get("include", "").split(",")
         return httpx.Response(200, json=[self.record(row, included) for row in chosen], headers=headers)
+
+    def ratings(self, params: dict[str, str]) -> httpx.Response:
+        """Ratings given since a time, thirty a page."""
+        if not self.surveys:
+            message = "The Surveys feature is not supported in your plan."
+            return error(403, {"code": "require_feature", "message": message})
+        if unknown(params, {"created_since", "page"}):
+            return error(400, {"description": "Validation failed", "errors": [{"code": "invalid_field"}]})
+        since = datetime.fromisoformat(params["created_since"])
+        rows = [row for row in self.rated if datetime.fromisoformat(row["created_at"]) >= since]
+        return httpx.Response(200, json=numbered(rows, {"per_page": "30", **params}))
+
+    def count(self, params: dict[str, str]) -> httpx.Response:
+        found = re.fullmatch(r"\"created_at:'(\d{4}-\d\d-\d\d)'\"", params.get("query", ""))
+        if not found:
+            return error(400, {"description": "Validation failed", "errors": [{"code": "invalid_value"}]})
+        rows = [
+            r for r in self.world.rows.values() if not r.deleted and r.created.date().isoformat() == found[1]
+        ]
+        return httpx.Response(200, json={"results": [], "total": len(rows)})
 
     def record(self, row: Row, included: list[str]) -> dict[str, Any]:
         zone = timezone(timedelta(hours=5, minutes=30)) if row.id % 2 else timezone(timedelta(0))
@@ -121,9 +167,11 @@ class FreshdeskSimulator(Simulator):
         row = self.world.rows.get(int(number))
         if row is None or (row.deleted and sub):
             return httpx.Response(404)
+        allowed = {"per_page", "page"} if sub == "conversations" else {"include"}
+        if unknown(params, allowed):
+            return error(400, {"description": "Validation failed", "errors": [{"code": "invalid_field"}]})
         if sub == "conversations":
-            start = (int(params.get("page", 1)) - 1) * 100
-            return httpx.Response(200, json=self.messages.get(row.id, [])[start : start + 100])
+            return httpx.Response(200, json=numbered(self.messages.get(row.id, []), params))
         return httpx.Response(
             200, json=self.record(row, ["description", *params.get("include", "").split(",")])
         )
@@ -135,10 +183,25 @@ FIELD_LIST = [
         "label": "Status",
         "type": "default_status",
         "default": True,
-        "choices": {"2": ["Open"]},
+        "choices": {"2": ["Open", "Open"], "7": ["Waiting on third party", "Awaiting your reply"]},
     },
     {"name": "cf_version", "label": "Version", "type": "custom_text", "default": False},
 ]
+
+
+NAMED: dict[str, list[dict[str, Any]]] = {
+    "/api/v2/products": [],
+    "/api/v2/groups": [{"id": number, "name": f"Team {number}"} for number in range(100, 210)]
+    + [{"id": 11, "name": "Export"}],
+    "/api/v2/companies": [{"id": 88, "name": "Acme Zürich", "domains": ["acme.example"]}],
+}
+
+
+def numbered(rows: list[dict[str, Any]], params: dict[str, str]) -> list[dict[str, Any]]:
+    """One page of a list paged by number."""
+    size = int(params.get("per_page", 30))
+    start = (int(params.get("page", 1)) - 1) * size
+    return rows[start : start + size]
 
 
 def bin_of(row: Row) -> str | None:

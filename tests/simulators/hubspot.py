@@ -56,6 +56,8 @@ class HubSpotSimulator(Simulator):
             return self.batch(body_of(request))
         if path == f"{objects}/emails/batch/read":
             return self.emails(body_of(request))
+        if path == f"{objects}/companies/batch/read":
+            return self.companies(body_of(request))
         if path == f"{objects}/tickets":
             return self.archive(params)
         if found := re.fullmatch(f"{links}/tickets/(contacts|companies|emails)/batch/read", path):
@@ -143,6 +145,15 @@ class HubSpotSimulator(Simulator):
         ids = {item["id"] for item in asked["inputs"]}
         rows = [m for messages in self.messages.values() for m in messages if str(m["id"]) in ids]
         return httpx.Response(200, json={"results": [{"id": str(m["id"]), "properties": m} for m in rows]})
+
+    def companies(self, asked: dict[str, Any]) -> httpx.Response:
+        if self.no_contacts:
+            message = "This app hasn't been granted all required scopes to make this call."
+            return error(403, refusal("MISSING_SCOPES", message))
+        named = [
+            {"id": item["id"], "properties": {"name": f"Company {item['id']}"}} for item in asked["inputs"]
+        ]
+        return httpx.Response(200, json={"status": "COMPLETE", "results": named})
 
     def record(self, row: Row, properties: list[str]) -> dict[str, Any]:
         """A ticket; properties nobody defined are silently absent."""

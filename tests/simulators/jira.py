@@ -22,7 +22,9 @@ GONE = (
     "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API. "
     "A full migration guideline is available at https://developer.atlassian.com/changelog/#CHANGE-2046"
 )
-SEARCH_KEYS = {"jql", "maxResults", "fields", "nextPageToken", "reconcileIssues", "expand"}
+SEARCH_KEYS = {"jql", "maxResults", "fields", "nextPageToken", "reconcileIssues", "expand", "properties"}
+CREATED = re.compile(r'project in \("SUP"\) AND created >= (\d+) AND created < (\d+)')
+CHANNEL = "request.channel.type"
 CATEGORY = {"open": "indeterminate", "pending": "indeterminate", "solved": "done", "closed": "done"}
 MISSING = "Issue does not exist or you do not have permission to see it."
 
@@ -33,6 +35,13 @@ class JiraSimulator(Simulator):
     scoped = False
     zone = ZoneInfo("America/Los_Angeles")
     most = 5000  # the server's own page limit, whatever was asked for
+    rates = True  # this account may read how customers rated
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.rated: dict[int, int] = {}  # ratings by ticket
+        self.history: dict[int, list[dict[str, Any]]] = {}  # changelog items by ticket
+
     tokens_fail = True
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -52,6 +61,10 @@ class JiraSimulator(Simulator):
             return httpx.Response(200, json={"accountId": "me", "timeZone": str(self.zone)})
         if path == "/rest/api/3/field":
             return httpx.Response(200, json=FIELD_LIST)
+        if path == "/rest/api/3/search/approximate-count" and request.method == "POST":
+            return self.count(body_of(request))
+        if found := re.fullmatch(r"/rest/servicedeskapi/request/SUP-(\d+)/feedback", path):
+            return self.feedback(int(found[1]))
         found = re.fullmatch(r"/rest/api/3/issue/(\d+)(/comment)?", path)
         return self.issue(found, dict(request.url.params)) if found else error(404, {"errorMessages": ["No"]})
 
@@ -79,7 +92,8 @@ class JiraSimulator(Simulator):
         if fields != ["id"] and self.random.random() < 0.2:
             size = max(1, size - 1)  # a hint only
         chosen = rows[start : start + size]
-        body: dict[str, Any] = {"issues": [self.record(row, fields) for row in chosen]}
+        properties = asked.get("properties", [])
+        body: dict[str, Any] = {"issues": [self.record(row, fields, properties) for row in chosen]}
         if start + size < len(rows):
             token = {
                 "jql": asked["jql"],
@@ -111,15 +125,39 @@ class JiraSimulator(Simulator):
         row = self.world.rows.get(int(found[1]))
         if row is None or row.purged:
             return error(404, {"errorMessages": [MISSING], "errors": {}})
+        allowed = {"startAt", "maxResults", "orderBy"} if found[2] else {"fields", "properties", "expand"}
+        if unknown(params, allowed):
+            return error(400, {"errorMessages": ["Unknown parameter."], "errors": {}})
         if found[2]:
             start, size = int(params.get("startAt", 0)), int(params.get("maxResults", 50))
             comments = self.messages.get(row.id, [])
             chosen = comments[start : start + size]
             body = {"comments": chosen, "startAt": start, "maxResults": size, "total": len(comments)}
             return httpx.Response(200, json=body)
-        return httpx.Response(200, json=self.record(row, params.get("fields", "*all").split(",")))
+        issue = self.record(row, params.get("fields", "*all").split(","), [params.get("properties", "")])
+        if params.get("expand") == "changelog":
+            items = self.history.get(row.id, [])
+            histories = [{"id": "1", "created": "2026-11-20T10:00:00.000+0000", "items": items}]
+            issue["changelog"] = {"startAt": 0, "maxResults": 100, "total": 1, "histories": histories}
+        return httpx.Response(200, json=issue)
 
-    def record(self, row: Row, fields: list[str]) -> dict[str, Any]:
+    def count(self, asked: dict[str, Any]) -> httpx.Response:
+        found = CREATED.fullmatch(asked.get("jql", ""))
+        if unknown(asked, {"jql"}) or not found:
+            return error(400, {"errorMessages": ["Error in the JQL Query."], "errors": {}})
+        start, end = (datetime.fromtimestamp(int(part) / 1000, UTC) for part in found.groups())
+        rows = [row for row in self.world.rows.values() if not row.purged and start <= row.created < end]
+        return httpx.Response(200, json={"count": len(rows)})
+
+    def feedback(self, number: int) -> httpx.Response:
+        if not self.rates:
+            return error(403, {"errorMessage": "You are not allowed to see the feedback."})
+        if number not in self.rated:
+            return error(404, {"errorMessage": "No feedback."})
+        body = {"type": "csat", "rating": self.rated[number], "comment": {"body": "planted words"}}
+        return httpx.Response(200, json=body)
+
+    def record(self, row: Row, fields: list[str], properties: list[str]) -> dict[str, Any]:
         """An issue; times carry the offset of whoever asks."""
         issue: dict[str, Any] = {"id": str(row.id)}
         if fields == ["id"]:
@@ -153,6 +191,8 @@ class JiraSimulator(Simulator):
             "customfield_10002": [{"id": "88", "name": "Acme Zürich"}] if row.id % 2 else [],
         }
         issue |= {"key": f"SUP-{row.id}", "self": f"{ELSEWHERE}/rest/api/3/issue/{row.id}"}
+        if CHANNEL in properties:
+            issue["properties"] = {CHANNEL: {"value": "portal"}} if row.id % 2 else {}
         return issue | {"fields": {name: every[name] for name in fields if name in every}}
 
 

@@ -23,6 +23,7 @@ LATER = re.compile(
     rf"SystemModstamp <= (?P<upper>{TIME}) AND \(SystemModstamp > (?P<since>{TIME}) "
     rf"OR \(SystemModstamp = (?P<same>{TIME}) AND Id > '(?P<id>\w{{18}})'\)\)"
 )
+COUNT = re.compile(rf"SELECT COUNT\(\) FROM Case WHERE CreatedDate >= ({TIME}) AND CreatedDate < ({TIME})")
 AMONG = re.compile(r"(?:Id|ParentId) IN \((?P<ids>'\w+'(?:, '\w+')*)\)")
 COLUMNS = (
     "Id", "CaseNumber", "Subject", "Description", "Status", "Priority", "Origin", "Type", "IsClosed",
@@ -40,6 +41,8 @@ class SalesforceSimulator(Simulator):
     allowed = 15_000
     slow_s = 1e12  # a query over more seconds than this times out
     token = ""
+    unknown_tables: frozenset[str] = frozenset()
+    purged_denied = False
     lasting = timedelta(hours=2)
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -84,6 +87,10 @@ class SalesforceSimulator(Simulator):
             return httpx.Response(200, json={"fields": fields})
         if path == f"{ROOT}/queryAll" and not unknown(params, {"q"}):
             return self.query(params["q"])
+        if path == f"{ROOT}/query" and (counting := COUNT.fullmatch(params.get("q", ""))):
+            start, end = at(counting[1]), at(counting[2])
+            count = sum(not row.deleted and start <= row.created < end for row in self.world.rows.values())
+            return httpx.Response(200, json={"totalSize": count, "done": True, "records": []})
         if path == f"{ROOT}/sobjects/Case/deleted/" and not unknown(params, {"start", "end"}):
             return self.deleted(params)
         if path.startswith(f"{ROOT}/query/"):
@@ -100,6 +107,9 @@ class SalesforceSimulator(Simulator):
         if not found:
             return error(400, [{"message": "unexpected token", "errorCode": "MALFORMED_QUERY"}])
         columns = found["columns"].split(", ")
+        if found["table"] in self.unknown_tables:
+            wrong = f"sObject type '{found['table']}' is not supported."
+            return error(400, [{"message": wrong, "errorCode": "INVALID_TYPE"}])
         if found["table"] != "Case":
             return self.batched(self.messages_of(found), 0)
         hidden = [name for name in columns if name not in (*COLUMNS, *RELATED)]
@@ -161,6 +171,9 @@ class SalesforceSimulator(Simulator):
         return [row for row in rows if row["ParentId"] in ids and row["attributes"]["type"] == kind]
 
     def deleted(self, params: dict[str, str]) -> httpx.Response:
+        if self.purged_denied:
+            wrong = "insufficient access rights on cross-reference id"
+            return error(403, [{"message": wrong, "errorCode": "INSUFFICIENT_ACCESS"}])
         start, end = at(params["start"]), at(params["end"])
         if start < self.clock.now() - timedelta(days=30) or end <= start:
             return error(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -149,8 +150,10 @@ def body_of(request: httpx.Request) -> Any:
 
 
 @contextmanager
-def serving(handle: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
-    """Real HTTP on a free loopback port; yields the base address."""
+def serving(
+    handle: Callable[[httpx.Request], httpx.Response], *, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """Real HTTP, or HTTPS, on a free loopback port; yields the base address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -178,12 +181,18 @@ def serving(handle: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that hangs up is what some tests are about."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

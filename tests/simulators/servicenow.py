@@ -130,6 +130,7 @@ class ServiceNowSimulator(Simulator):
             "resolved_at": told(row.stamp) if done else "",
             "sys_mod_count": str(row.version),
             "caller_id": sys_id(row.requester),
+            "caller_id.user_name": f"customer.{row.requester}",
             "company": sys_id(88) if row.id % 2 else "",
             "assignment_group": sys_id(12),
             "close_notes": "Relay restarted." if done else "",
@@ -163,8 +164,16 @@ class ServiceNowSimulator(Simulator):
         )
         assert found
         ids = found[1].split(",")
-        rows = [row for messages in self.messages.values() for row in messages if row["element_id"] in ids]
-        return httpx.Response(200, json={"result": rows})
+        rows = [
+            row
+            for messages in self.messages.values()
+            for row in messages
+            if row["element_id"] in ids and row.get("element") == "comments"
+        ]
+        rows.sort(key=lambda row: str(row.get("sys_created_on", "")))
+        start, size = int(params.get("sysparm_offset", 0)), int(params["sysparm_limit"])
+        headers = {"X-Total-Count": str(len(rows))}
+        return httpx.Response(200, headers=headers, json={"result": rows[start : start + size]})
 
 
 def sys_id(number: int) -> str:

@@ -13,6 +13,13 @@ from tests.simulators.server import ELSEWHERE, Simulator, body_of, error, unknow
 from tests.simulators.world import Row
 
 EXPORT_KEYS = {"start_time", "cursor", "per_page", "support_type_scope", "include", "exclude_deleted"}
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+NAMED = {
+    "groups": [{"id": number, "name": f"Team {number}"} for number in range(100, 220)]
+    + [{"id": 12, "name": "Billing"}],
+    "brands": [{"id": 5, "name": "Acme"}, {"id": 6, "name": "Acme Labs"}],
+}
+USERS = [{"id": 99, "role": "agent", "name": "Ann"}, {"id": 7788, "role": "end-user", "name": "Copied"}]
 TOKENS_END = datetime(2027, 4, 30, tzinfo=UTC)
 
 
@@ -49,7 +56,9 @@ class ZendeskSimulator(Simulator):
             )
         if path in ("/api/v2/groups.json", "/api/v2/brands.json"):
             kind = path.removeprefix("/api/v2/").removesuffix(".json")
-            return httpx.Response(200, json={kind: [{"id": 12, "name": "Billing"}], "next_page": None})
+            return self.paged(kind, NAMED[kind], params, {"page[size]", "page[after]"})
+        if path == "/api/v2/search/count.json" and not unknown(params, {"query"}):
+            return self.count(params["query"])
         if path == "/api/v2/ticket_fields.json":
             options = [{"name": "4.2", "value": "v4_2"}]
             field = {"id": 27642, "title": "Version", "type": "tagger", "removable": True}
@@ -186,15 +195,35 @@ class ZendeskSimulator(Simulator):
         if row is None or row.deleted:
             return error(404, {"error": "RecordNotFound", "description": "Not found"})
         if sub == "comments":
-            comments = self.messages.get(row.id, [])
-            start = int(params.get("page[after]", 0))
-            size = int(params["page[size]"])
-            more = start + size < len(comments)
-            meta = {"has_more": more, "after_cursor": str(start + size) if more else None}
-            return httpx.Response(
-                200, json={"comments": comments[start : start + size], "meta": meta, "links": {}}
+            return self.paged(
+                sub, self.messages.get(row.id, []), params, {"page[size]", "page[after]", "include"}
             )
+        if sub or unknown(params, {"include"}):
+            return error(400, {"error": "InvalidParameter"})
         return httpx.Response(200, json={"ticket": self.ticket(row, params.get("include", ""))})
+
+    def paged(
+        self, kind: str, rows: list[dict[str, Any]], params: dict[str, str], allowed: set[str]
+    ) -> httpx.Response:
+        """A list paged by cursor, with the users of comments beside it when they are asked for."""
+        size = int(params.get("page[size]", 100))
+        if unknown(params, allowed) or size > 100:
+            return error(400, {"error": "InvalidParameter"})
+        start = int(params.get("page[after]", 0))
+        more = start + size < len(rows)
+        meta = {"has_more": more, "after_cursor": str(start + size) if more else None}
+        users = {"users": USERS} if params.get("include") == "users" else {}
+        return httpx.Response(
+            200, json={kind: rows[start : start + size], "meta": meta, "links": {}, **users}
+        )
+
+    def count(self, query: str) -> httpx.Response:
+        found = re.fullmatch(rf"type:ticket created>=({TIME}) created<({TIME})", query)
+        if not found:
+            return error(422, {"error": "InvalidSearch", "description": "Invalid search"})
+        start, end = map(datetime.fromisoformat, found.groups())
+        rows = [r for r in self.world.rows.values() if not r.deleted and start <= r.created < end]
+        return httpx.Response(200, json={"count": len(rows)})
 
 
 def key(row: Row) -> tuple[int, int]:

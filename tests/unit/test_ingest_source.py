@@ -83,7 +83,7 @@ def test_mapped_outcomes_are_ticket_fields_and_the_rest_attributes() -> None:
         {"escalated": "a", "satisfaction": "b", "product": "c", "plan": "d"},
     )
     assert custom == {"escalated": "Yes", "satisfaction": "4", "product": "Export"}
-    assert outcomes(custom) == {"escalated": True, "satisfaction": 0.75}
+    assert outcomes(custom, Options()) == {"escalated": True, "satisfaction": 0.75}
 
 
 @pytest.mark.parametrize(
