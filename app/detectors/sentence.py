@@ -193,12 +193,12 @@ def span(length: timedelta) -> str:
 
 
 def clock(moment: datetime, zone: str, *, near: datetime | None = None, day: bool = False) -> str:
-    """`moment` on the business clock, naming the zone; without the date on the same day as `near`."""
+    """`moment` on the business clock, naming the zone; without the year when it is that of `near`.
+
+    The day is always said: a sentence is read again days after it was made.
+    """
     local = moment.astimezone(ZoneInfo(zone))
     name = zone.replace("_", " ")
-    date = f"{local.day} {local:%b %Y}"
-    if day:
-        return f"{date} ({name})"
-    if near is not None and local.date() == near.astimezone(ZoneInfo(zone)).date():
-        return f"{local:%H:%M} ({name})"
-    return f"{date}, {local:%H:%M} ({name})"
+    is_near = near is not None and local.year == near.astimezone(ZoneInfo(zone)).year
+    date = f"{local.day} {local:%b}" if is_near else f"{local.day} {local:%b %Y}"
+    return f"{date} ({name})" if day else f"{date}, {local:%H:%M} ({name})"

@@ -128,14 +128,16 @@ def test_three_quiet_days_do_not_end_a_problem_whose_week_is_still_up() -> None:
 
 def test_a_spike_reads_as_one_plain_sentence() -> None:
     assert sentence(_finding(), "UTC") == (
-        "9 tickets from 7 customers since 13:00 (UTC); 0.8 expected in that time with today's traffic; "
+        "9 tickets from 7 customers since 31 Mar, 13:00 (UTC); 0.8 expected in that time with today's traffic; "
         "one pattern does this by chance once in about 400 weeks."
     )
 
 
 def test_a_new_error_says_when_it_was_first_seen_in_business_time() -> None:
     text = sentence(_finding(kind="new", customers=4), "Australia/Sydney")
-    assert text.startswith("First seen 00:30 (Australia/Sydney); 3 more customers within 2 hours (6 tickets")
+    assert text.startswith(
+        "First seen 1 Apr, 00:30 (Australia/Sydney); 3 more customers within 2 hours (6 tickets"
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_a_sustained_rise_tells_its_share_and_the_traffic_allowed_for() -> None:
         notes={"counted": 61, "traffic": 1.08, "first_at": moment(2).isoformat()},
     )  # fmt: skip
     assert sentence(finding, "UTC").startswith(
-        "70 tickets from 55 customers in the 22 days since 10 Mar 2025, 00:00 (UTC); counting each customer "
+        "70 tickets from 55 customers in the 22 days since 10 Mar, 00:00 (UTC); counting each customer "
         "once a day, 61 against 43 expected (+42%), already allowing for 8% more traffic overall; "
     )
 

@@ -69,7 +69,7 @@ def test_one_customer_with_forty_tickets_is_a_notice_of_its_own() -> None:
     notice = one_customer(series("e", times, [5] * 40), desk(desk_series(NORMAL), at(59, 14)), at(59, 14))
     assert notice is not None
     assert sentence(notice, "Europe/Berlin") == (
-        "One customer filed 40 tickets since 10:00 (Europe/Berlin). No one else is affected more than usual."
+        "One customer filed 40 tickets since 6 Mar, 10:00 (Europe/Berlin). No one else is affected more than usual."
     )
     assert moment(59, 9) == notice.since
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_five_cases_in_the_week_after_a_release_name_the_release() -> None:
     assert finding.release == _release()
     text = sentence(replace(finding, notes={**finding.notes, "on_version": 2}), "UTC")
     assert text.startswith(
-        '5 tickets from 5 customers in the 4 days since "Version 4.2" of 24 Mar 2025, 10:00 (UTC), '
+        '5 tickets from 5 customers in the 4 days since "Version 4.2" of 24 Mar, 10:00 (UTC), '
         "2 of them naming version 4.2; 0.2 expected, 1 customer in the 28 days before it; "
     )
 
@@ -219,4 +220,4 @@ def test_desks_on_both_sides_of_the_world_see_the_same_afternoon(zone: str) -> N
     [finding] = scan([series("e", new)], Desk.build(whole, clock, now), now)
     assert finding.strength > threshold(100, 5)
     assert f"({zone.replace('_', ' ')})" in sentence(finding, zone)
-    assert "First seen 13:00" in sentence(finding, zone)
+    assert re.search(r"First seen \d+ \w+, 13:00", sentence(finding, zone))
