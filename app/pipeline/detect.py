@@ -392,24 +392,28 @@ def _wake(session: Session, held: Memory, tick: Tick, alert: Alert, finding: Fin
     """End a snooze whose time or number has come, or whose alert is about to get worse."""
     if alert.snoozed_until is None:
         return
+    before, further = _since_snooze(held, alert, tick.at)
     if tick.at >= alert.snoozed_until:
         reason = "its time has come"
-    elif alert.snoozed_customers and _further(held, alert, tick.at) >= alert.snoozed_customers:
+    elif alert.snoozed_customers and further >= alert.snoozed_customers:
         reason = f"{alert.snoozed_customers} more customers"
     elif alert.snoozed_escalating and finding is not None and _is_worse(finding, alert, tick):
         reason = "it got worse"
+    elif alert.snoozed_escalating and finding is not None and further >= max(before, 1):
+        reason = "it got worse: twice as many customers"  # what is severe already cannot rise in severity
     else:
         return
     changed = alerts.change(session, alert.id, **AWAKE, updated_at=tick.at)
     _tell(session, "alert.woken", changed, tick.at, {"reason": reason})
 
 
-def _further(held: Memory, alert: Alert, at: datetime) -> int:
-    """Customers with a ticket since the snooze who had none in the three weeks before it."""
+def _since_snooze(held: Memory, alert: Alert, at: datetime) -> tuple[int, int]:
+    """Customers of the three weeks before the snooze, and those with a ticket since it who are not among them."""
     begin = alert.snoozed_at or alert.opened_at
     series = held.book.series(alert.topic.id, since=(begin - HIT).timestamp(), until=at.timestamp())
     is_new = series.at > begin.timestamp()
-    return len(set(series.customer[is_new].tolist()) - set(series.customer[~is_new].tolist()))
+    before = set(series.customer[~is_new].tolist())
+    return len(before), len(set(series.customer[is_new].tolist()) - before)
 
 
 def _is_worse(finding: Finding, alert: Alert, tick: Tick) -> bool:

@@ -138,6 +138,16 @@ def test_a_snooze_until_it_escalates_ends_with_the_severity(desk: Desk) -> None:
     assert desk.the_alert()["state"] == "escalating"
 
 
+def test_a_snooze_of_what_is_severe_already_ends_when_twice_as_many_are_hit(desk: Desk) -> None:
+    desk.report(40)
+    desk.decide("snooze", escalating=True)
+    severe = desk.the_alert()
+    desk.report(10)
+    assert (desk.the_alert()["severity"], desk.the_alert()["state"]) == (severe["severity"], "snoozed")
+    desk.report(35)
+    assert desk.the_alert()["snoozed_until"] is None
+
+
 def test_a_snooze_must_say_until_when(desk: Desk) -> None:
     desk.report(8)
     assert desk.api.post(f"/v1/alerts/{desk.the_alert()['id']}/snooze", json={}).status_code == 422
