@@ -19,6 +19,7 @@ from app.pipeline.enrich import enrich
 from app.pipeline.erase import expire
 from app.pipeline.feeds import measure
 from app.pipeline.hooks import follow
+from app.pipeline.post import mail_reports
 from app.pipeline.pull import asked, begun, connection, turn
 from app.runtime import Runtime
 
@@ -53,6 +54,8 @@ def schedule(runtime: Runtime) -> BackgroundScheduler:
     scheduler.add_listener(lambda _: outbox.close(), EVENT_SCHEDULER_SHUTDOWN)
     scheduler.add_job(lambda: drain("e-mail", lambda: mail_digests(runtime)), "interval", seconds=DIGEST_S,
                       id="e-mail")  # fmt: skip
+    scheduler.add_job(lambda: drain("reports", lambda: mail_reports(runtime)), "interval", seconds=DIGEST_S,
+                      id="reports")  # fmt: skip
     scheduler.add_job(lambda: keep_similar(runtime), "interval", seconds=SIMILAR_S, id="similar")
     scheduler.add_job(lambda: answer(runtime), "interval", seconds=ASKED_S, id="asked")
     scheduler.add_job(lambda: retire(runtime), "interval", seconds=EXPIRE_S, id="expire",

@@ -21,6 +21,7 @@ from app.api import (
     patterns,
     problems,
     releases,
+    report_posts,
     reports,
     settings,
     similar,
@@ -59,7 +60,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.runtime = runtime
     resources = (
         tickets, patterns, briefs, alerts, backtests, releases, sources, events, subscriptions, suggestions, grouping,
-        similar, reports, users, keys, settings, audit, erasures, ops,
+        similar, reports, report_posts, users, keys, settings, audit, erasures, ops,
     )  # fmt: skip
     for resource in resources:
         app.include_router(resource.router)

@@ -31,6 +31,7 @@ from app.store.backtests import Backtest
 from app.store.choices import Choice
 from app.store.keys import Key
 from app.store.patterns import Edit
+from app.store.posts import Post
 from app.store.sources import Health
 from app.store.users import User
 from app.store.webhooks import Attempt
@@ -129,6 +130,15 @@ class ReleaseIn(Wire):
     version: Text = ""
     pattern_id: Text | None = None
     url: Annotated[str, StringConstraints(max_length=2000)] = ""
+
+
+class ReportPostIn(Wire):
+    """The report by e-mail: to whom, how often, and by which attribute escalation is told."""
+
+    model_config = _example({"recipient": "lead@example.com", "every": "weekly", "by": "plan"})
+    recipient: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=200)]
+    every: Literal["daily", "weekly", "monthly"] = "weekly"
+    by: Text = "plan"
 
 
 class Reason(Wire):
@@ -462,6 +472,13 @@ def backtest(b: Backtest, *, whole: bool = True) -> dict[str, Any]:
         "id": b.id, "state": b.state, "asked_at": time(b.asked_at), "asked_by": b.asked_by,
         "options": dict(b.options), "progress": {"done": b.done, "total": b.total}, "error": b.error,
         "links": {"self": f"/v1/backtests/{b.id}"}, **({"result": dict(b.result)} if whole else {}),
+    }  # fmt: skip
+
+
+def report_post(p: Post) -> dict[str, Any]:
+    return {
+        "id": p.id, "recipient": p.recipient, "every": p.every, "by": p.by, "created_at": time(p.at),
+        "actor": p.actor, "sent_until": p.sent_until, "error": p.error,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from app.notify.webhook import Answer, Took
 AT_ONCE, DAILY, WEEKLY = RHYTHMS = ("at_once", "daily", "weekly")
 HOUR = 8  # of the business day at which a digest closes: read with the first coffee
 TIMEOUT_S = 30.0
+XLSX = "vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +90,41 @@ def digest(
     rhythm: str,
 ) -> EmailMessage:
     """One plain-text message of all events, oldest first; sent twice it has the same Message-ID."""
-    message = EmailMessage()
     count = len(told)
     subject = told[0].title if count == 1 else f"{count} things happened"
-    message["Subject"] = " ".join(f"Foreshock: {subject}".split())[:200]
+    message = _message(f"Foreshock: {subject}", sender=sender, recipient=recipient, identity=identity, at=at)
+    intro = {DAILY: "The last day", WEEKLY: "The last week"}.get(rhythm, "Just now")
+    parts = [f"{intro}, times in {zone.key}:", *(_entry(one, zone) for one in told)]
+    message.set_content("\n\n".join(parts) + "\n")
+    return message
+
+
+def report(
+    subject: str,
+    text: str,
+    *,
+    workbook: tuple[str, bytes],
+    sender: str,
+    recipient: str,
+    identity: str,
+    at: datetime,
+) -> EmailMessage:
+    """A report's text with its workbook, (name, content); sent twice it has the same Message-ID."""
+    message = _message(subject, sender=sender, recipient=recipient, identity=identity, at=at)
+    message.set_content(text)
+    name, content = workbook
+    message.add_attachment(content, maintype="application", subtype=XLSX, filename=name)
+    return message
+
+
+def _message(subject: str, *, sender: str, recipient: str, identity: str, at: datetime) -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"] = " ".join(subject.split())[:200]
     message["From"], message["To"] = sender, recipient
     message["Date"] = format_datetime(at)
     domain = parseaddr(sender)[1].partition("@")[2] or "foreshock.invalid"
     message["Message-ID"] = f"<{sha256(identity.encode()).hexdigest()[:40]}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    intro = {DAILY: "The last day", WEEKLY: "The last week"}.get(rhythm, "Just now")
-    parts = [f"{intro}, times in {zone.key}:", *(_entry(one, zone) for one in told)]
-    message.set_content("\n\n".join(parts) + "\n")
     return message
 
 

@@ -79,6 +79,23 @@ class Panel:
     rows: tuple[Row, ...]
 
 
+def figure(value: float | None, kind: str) -> str:
+    """A number of a report by its kind: count, share, hours or change; "–" where there is none."""
+    if value is None:
+        return "–"
+    match kind:
+        case "share":
+            return (
+                f"{100 * value:.0f} %" if value in (0, 1) or 0.1 <= value < 0.995 else f"{100 * value:.1f} %"
+            )
+        case "hours":
+            return (f"{value:.1f} h" if abs(value) < 48 else f"{value / 24:.1f} d").replace("-", "−")
+        case "change":
+            return f"{round(100 * value):+d} %".replace("+0 ", "0 ").replace("-", "−")
+        case _:
+            return f"{value:,}"
+
+
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of the share `hits` of `n`; all of 0 to 1 when there is nothing to go by."""
     if n == 0:

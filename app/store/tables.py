@@ -527,3 +527,20 @@ class NoteRow(SQLModel, table=True):
     __tablename__ = "note"
     name: str = Field(primary_key=True)
     value: dict[str, Any] = _json()
+
+
+class ReportPostRow(SQLModel, table=True):
+    """Somebody who gets the report by e-mail, and up to which day they have it."""
+
+    __tablename__ = "report_post"
+    id: str = Field(primary_key=True)
+    recipient: str
+    every: str
+    by: str
+    at: datetime
+    actor: str
+    sent_until: (
+        str  # ISO date: the last day of the newest report that was sent, or of the one before the first
+    )
+    claimed_until: datetime | None = None  # a process is sending, or waits before the next try
+    error: str = ""

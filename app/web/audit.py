@@ -13,8 +13,8 @@ from app.web.render import PageRoute, page
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 AREAS = {
     "alert.": "Alerts", "pattern.": "Patterns", "release.": "Releases and fixes", "subscription.": "Webhooks",
-    "webhook.": "Webhook tests", "source.": "Sources", "settings.": "Settings", "tickets.": "Erasure", "user.": "Users",
-    "key.": "API keys", "session.": "Signing in",
+    "webhook.": "Webhook tests", "source.": "Sources", "report.": "Reports by e-mail", "settings.": "Settings", "tickets.": "Erasure",
+    "user.": "Users", "key.": "API keys", "session.": "Signing in",
 }  # fmt: skip
 ON_A_PAGE = 50
 

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from datetime import datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.pipeline import figures
+from app.pipeline import figures, post
 from app.reports.exports import csv_lines, xlsx
-from app.runtime import Runtime
+from app.store import posts
 from app.store.reports import POPULATIONS
-from app.web.guard import Reader, Run
-from app.web.render import PageRoute, page
+from app.web.guard import Reader, Run, Writer
+from app.web.made import Made
+from app.web.render import PageRoute, done, page
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
+Field = Annotated[str, Form(max_length=200)]
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-KEPT = timedelta(minutes=5)  # a report may be this much older than its page, which says so
-MOST_KEPT = 64
-
-
-class Made:
-    """Reports as last made: a period's figures read every ticket of two periods, which changes little in minutes."""
-
-    def __init__(self) -> None:
-        self._held: dict[tuple[figures.Span, str], tuple[datetime, figures.Report]] = {}
-        self._lock = threading.Lock()
-
-    def of(self, run: Runtime, chosen: figures.Span, by: str) -> tuple[datetime, figures.Report]:
-        """When the report was made, and the report."""
-        with self._lock:
-            held = self._held.get((chosen, by))
-        if held is not None and timedelta() <= run.now() - held[0] < KEPT:
-            return held
-        found = (run.now(), figures.report(run, chosen, by=by))
-        with self._lock:
-            self._held[chosen, by] = found
-            while len(self._held) > MOST_KEPT:
-                del self._held[next(iter(self._held))]
-        return found
 
 
 @router.get("/reports")
@@ -48,13 +26,31 @@ def show(
     request: Request, run: Run, visitor: Reader, since: str = "", until: str = "", by: str = "plan"
 ) -> Response:
     chosen = figures.span(run, since, until)
-    made: Made = request.app.state.reports
-    at, found = made.of(run, chosen, by)
+    made: Made[figures.Report] = request.app.state.reports
+    at, found = made.of((chosen, by), lambda: figures.report(run, chosen, by=by), now=run.now())
+    with run.store.read() as session:
+        held = posts.every(session)
     query = urlencode({"since": chosen.since, "until": chosen.until, "by": by})
     return page(
         request, visitor, "reports.html", report=found, at=at, query=query, populations=POPULATIONS,
-        latest=run.now().astimezone(run.settings.zone).date(),
+        latest=run.now().astimezone(run.settings.zone).date(), posts=held, rhythms=post.RHYTHMS,
+        has_mail=bool(run.settings.smtp_host and run.settings.smtp_sender),
     )  # fmt: skip
+
+
+@router.post("/reports/posts")
+def send_by_mail(
+    run: Run, visitor: Writer, recipient: Field, every: Field = "weekly", by: Field = "plan"
+) -> Response:
+    """Have the report sent to an address every day, week or month."""
+    post.ask(run, recipient=recipient, every=every, by=by, actor=visitor.name)
+    return done("/reports#by-mail", "report-asked")
+
+
+@router.post("/reports/posts/{id_}/stop")
+def stop_mail(run: Run, visitor: Writer, id_: str) -> Response:
+    post.stop(run, id_, actor=visitor.name)
+    return done("/reports#by-mail", "report-stopped")
 
 
 @router.get("/reports.xlsx")

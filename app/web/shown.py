@@ -11,6 +11,7 @@ from markupsafe import Markup
 from app.detectors.budget import chance_weeks
 from app.detectors.sentence import MOST_WEEKS, amount, plural, span
 from app.domain import Event, PatternState
+from app.reports.figures import figure
 from app.reports.reasons import reason
 from app.store.audit import Act
 
@@ -119,6 +120,11 @@ def state(of: PatternState) -> str:
     return STATES[of]
 
 
+def hours(number: float) -> str:
+    """A window's length in its natural unit."""
+    return span(timedelta(hours=number))
+
+
 def ratio(observed: float, expected: float) -> str:
     """ "4.2×", as far as it means anything; "" when nothing was expected."""
     if expected < 0.05:
@@ -179,6 +185,7 @@ DEEDS: Mapping[str, str] = {
     "source.paused": "Paused a source", "source.resumed": "Resumed a source", "source.asked": "Asked for a sync",
     "subscription.created": "Added an endpoint", "subscription.changed": "Changed an endpoint",
     "subscription.rotated": "Rotated a secret", "subscription.removed": "Removed an endpoint",
+    "report.asked": "Asked for a report by e-mail", "report.stopped": "Stopped a report by e-mail",
     "webhook.test": "Sent a test event", "release.recorded": "Recorded a release or fix",
 }  # fmt: skip
 PAGES = {"pat": "/patterns/", "alt": "/alerts/", "sub": "/webhooks/"}
@@ -214,25 +221,8 @@ def _plain(value: object) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def figure(value: float | None, kind: str) -> str:
-    """A number of a report by its kind: count, share, hours or change; "–" where there is none."""
-    if value is None:
-        return "–"
-    match kind:
-        case "share":
-            return (
-                f"{100 * value:.0f} %" if value in (0, 1) or 0.1 <= value < 0.995 else f"{100 * value:.1f} %"
-            )
-        case "hours":
-            return (f"{value:.1f} h" if abs(value) < 48 else f"{value / 24:.1f} d").replace("-", "−")
-        case "change":
-            return f"{round(100 * value):+d} %".replace("+0 ", "0 ").replace("-", "−")
-        case _:
-            return f"{value:,}"
-
-
 FILTERS = {
     "deed": deed, "target": target, "particulars": particulars,
-    "kind": kind, "state": state, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
+    "kind": kind, "state": state, "span": hours, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
     "detail": detail, "compact": compact, "web_address": web_address, "figure": figure, "amount": amount, "plural": plural,
 }  # fmt: skip

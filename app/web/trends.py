@@ -9,9 +9,11 @@ from fastapi import APIRouter, Request, Response
 from app.detectors.calendar import BusinessClock
 from app.domain import Change, Topic, TopicKind
 from app.pipeline import figures
+from app.reports.trends import Move
 from app.store import releases, topics
 from app.web.charts import Mark
 from app.web.guard import Reader, Run
+from app.web.made import Made
 from app.web.render import PageRoute, page
 from app.web.traffic import Traffic
 
@@ -27,7 +29,8 @@ def show(
 ) -> Response:  # fmt: skip
     """Risers and fallers of one kind, and the chart of the desk or of one topic with releases on it."""
     chosen = figures.span(run, since, until)
-    found = figures.trend(run, chosen, kind=kind)
+    made: Made[list[Move]] = request.app.state.moves
+    at, found = made.of((chosen, kind), lambda: figures.trend(run, chosen, kind=kind), now=run.now())
     of = TopicKind.SEGMENT if kind == "product" else TopicKind(kind)
     traffic: Traffic = request.app.state.traffic
     with run.store.read() as session:
@@ -42,7 +45,7 @@ def show(
     groups = {d: [m for m in found if m.direction == d] for d in ("rising", "falling", "steady")}
     base = {"kind": kind, "since": chosen.since, "until": chosen.until}
     return page(
-        request, visitor, "trends.html", span=chosen, kind=kind, kinds=figures.KINDS, groups=groups,
+        request, visitor, "trends.html", span=chosen, kind=kind, kinds=figures.KINDS, groups=groups, at=at,
         compared=len(found), steady_left=max(0, len(groups["steady"]) - MOST_STEADY), most=MOST_STEADY,
         course=course, marks=marks, shown=held, query=urlencode(base),
         latest=run.now().astimezone(run.settings.zone).date(),
