@@ -8,6 +8,7 @@ in print.
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from app import demo
@@ -37,6 +39,7 @@ from tests.e2e._small_desk import END, small_desk
 CHROMIUM = "/usr/bin/chromium"
 TOPS: dict[str, Literal["light", "dark"]] = {"pattern": "light", "recovered-pattern": "dark"}
 WIDTHS = {"desktop": 1360, "phone": 360}
+PATIENCE_MS = 300_000  # a busy machine is no reason to give up
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -112,6 +115,7 @@ def picture(
                 viewport={"width": width, "height": 850}, color_scheme=scheme, device_scale_factor=2,
                 storage_state=signed_in,
             )  # fmt: skip
+            context.set_default_timeout(PATIENCE_MS)
             page = context.new_page()
             for name, path in found.items():
                 page.goto(base + path)
@@ -129,8 +133,8 @@ def picture_closely(browser: Browser, base: str, found: Mapping[str, str], out: 
     page.keyboard.press("?")
     page.screenshot(path=out / "help.png")
     page.goto(base + found["pattern"])
-    page.locator(".change summary").nth(1).click()
-    page.screenshot(path=out / "record-fix.png", full_page=True)
+    page.locator("#fix > summary").click()
+    page.screenshot(path=out / "record-fix.png")
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 720, "height": 1000})
     for name in ("inbox", "pattern", "brief", "reports"):
@@ -217,12 +221,27 @@ def operators_pages(browser: Browser, filled: Runtime, folder: Path, out: Path) 
         context.close()
 
 
+def picture_for_readme(browser: Browser, base: str, found: Mapping[str, str], out: Path) -> None:
+    """The three pictures of the README, with few colours so that they stay small."""
+    shown = browser.new_page(viewport={"width": 1280, "height": 800})
+    shown.set_default_timeout(PATIENCE_MS)
+    for name in ("inbox", "pattern", "brief"):
+        shown.goto(base + found[name])
+        shown.wait_for_function("!document.querySelector('[data-pending]')")
+        with Image.open(io.BytesIO(shown.screenshot())) as taken:
+            taken.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
+                out / f"{name}.png", optimize=True
+            )
+    shown.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path, help="folder the pictures go to")
     parser.add_argument("--demo", type=Path, help="folder filled by `foreshock demo`")
+    parser.add_argument("--readme", action="store_true", help="only the three pictures of the README")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     if options.demo is not None and not demo.is_ready(options.demo):
@@ -232,6 +251,9 @@ def main() -> None:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         found = addresses(runtime)
         with served(runtime) as base:
+            if options.readme:
+                picture_for_readme(browser, base, found, options.out)
+                return
             picture(browser, base, found, options.out)
             picture_closely(browser, base, found, options.out)
             picture_answers(browser, base, options.out)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log
 
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
@@ -18,6 +19,9 @@ MAX_WORDS = 4
 LEAST_SHARE = 0.2  # phrases fewer members say are dropped
 PHRASES = 3
 BODY_CHARS = 200
+REMEMBERED = (
+    1 << 13
+)  # texts whose phrases are kept: one pattern after the other is held against the same tickets
 TITLE_CHARS = 70
 MOST_TITLE_WORDS = 12
 TRAILS = 0.5  # worth of a subject that trails off, as mail programs cut them
@@ -60,9 +64,14 @@ class Background:
         self.words = sum(self.counts.values()) / max(tickets, 1)
 
 
-def phrases_of(subject: str, body: str) -> set[str]:
+def phrases_of(subject: str, body: str) -> frozenset[str]:
     """Distinct phrases of one to four words, lower case, that neither begin nor end with a stop word."""
-    return {phrase for phrase, _ in _spoken(f"{subject}\n{body[:BODY_CHARS]}")}
+    return _phrases(f"{subject}\n{body[:BODY_CHARS]}")
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _phrases(text: str) -> frozenset[str]:
+    return frozenset(phrase for phrase, _ in _spoken(text))
 
 
 def _spoken(text: str) -> Iterator[tuple[str, str]]:

@@ -72,9 +72,10 @@ def _read(session: Session, runtime: Runtime, pattern: Pattern, threads: Sequenc
     fixes = releases.of_pattern(session, pattern.id)
     about = alerts.of_patterns(session, [pattern.id]).get(pattern.id, [])
     told = events.of(session, [pattern.id, *(a.id for a in about), *(f.id for f in fixes)])
-    seen = reports.sightings(session, pattern.id)
     as_of = max([pattern.last_at, *(e.at for e in told[:1]), *_newest(session)])
-    weeks = _weeks(seen, as_of.astimezone(zone).date(), zone)
+    lived = reports.lifetime(session, pattern.id)
+    drawn = reports.sightings(session, pattern.id, since=as_of - timedelta(weeks=MOST_WEEKS, days=1))
+    weeks = _weeks(drawn, lived[0] if lived else None, as_of.astimezone(zone).date(), zone)
     before = weeks[:-1][-USUAL_WEEKS:]
     return Brief(
         pattern=pattern.id,
@@ -114,17 +115,23 @@ def _newest(session: Session) -> list[datetime]:
     return [newest] if newest else []
 
 
-def _weeks(seen: Sequence[tuple[datetime, str]], last: date, zone: ZoneInfo) -> tuple[Week, ...]:
-    """The seven days up to `last` and the sevens before them, back to the first ticket; oldest first."""
+def _weeks(
+    seen: Sequence[tuple[datetime, str]], first: datetime | None, last: date, zone: ZoneInfo
+) -> tuple[Week, ...]:
+    """The seven days up to `last` and the sevens before them, back to the `first` ticket; oldest first."""
+    if first is None:
+        return ()
     held: dict[int, list[str]] = defaultdict(list)
     for at, customer in seen:
-        held[max(0, (last - at.astimezone(zone).date()).days) // 7].append(customer)
-    if not held:
-        return ()
+        held[_weeks_back(at, last, zone)].append(customer)
     return tuple(
         Week(last - timedelta(days=7 * back + 6), len(held[back]), len(set(held[back])))
-        for back in reversed(range(min(max(held) + 1, MOST_WEEKS)))
+        for back in reversed(range(min(_weeks_back(first, last, zone) + 1, MOST_WEEKS)))
     )
+
+
+def _weeks_back(at: datetime, last: date, zone: ZoneInfo) -> int:
+    return max(0, (last - at.astimezone(zone).date()).days) // 7
 
 
 def _quotes(session: Session, pattern_id: str) -> tuple[Said, ...]:

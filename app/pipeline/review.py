@@ -14,12 +14,12 @@ from app.detectors.grouping import Edit, EditKind
 from app.detectors.lifecycle import alert_state
 from app.detectors.thread import Thread, Witness
 from app.detectors.thread import common_thread as compare
-from app.domain import Alert, Change, Event, Pattern, Release, Ticket, Tier, sortable_id
+from app.domain import Alert, Change, Event, Pattern, Release, Tier, sortable_id
 from app.errors import Conflict, Invalid
 from app.pipeline import lifecycle, memory, regroup
 from app.pipeline.regroup import about
 from app.runtime import Runtime
-from app.store import alerts, events, patterns, releases, sources, tickets, topics
+from app.store import alerts, events, patterns, releases, reports, sources, tickets, topics
 
 WINDOW = timedelta(days=30)  # the others a pattern's customers are compared with
 LEAST_WINDOW = timedelta(days=7)
@@ -279,18 +279,14 @@ def _living(session: Session, id_: str) -> Pattern:
 def common_thread(runtime: Runtime, id_: str) -> list[Thread]:
     """What the pattern's customers share that the desk's others, in the same time, do not."""
     with runtime.store.read() as session:
-        members = tickets.members(session, id_)
-        if not members:
+        lived = reports.lifetime(session, id_)
+        if lived is None:
             return []
-        end = members[0].created_at
-        start = min(max(members[-1].created_at, end - WINDOW), end - LEAST_WINDOW)
-        ids = {t.id for t in members}
-        others = [t for t in tickets.between(session, start, end, most=COMPARED) if t.id not in ids]
-    return compare([_witness(t) for t in members if t.created_at >= start], [_witness(t) for t in others])
-
-
-def _witness(t: Ticket) -> Witness:
-    return Witness(t.customer, t.attributes, t.tags, t.subject, t.body)
+        first, end = lived
+        start = min(max(first, end - WINDOW), end - LEAST_WINDOW)
+        members = reports.witnesses_of(session, id_, since=start)
+        others = reports.witnesses(session, start, end, most=COMPARED)
+    return compare([Witness(*w) for _, w in members], [Witness(*w) for home, w in others if home != id_])
 
 
 # --- the world --------------------------------------------------------------------------------------

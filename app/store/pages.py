@@ -8,18 +8,29 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlmodel import Session
 
 from app.domain import Alert, PatternState, Tier, Topic
 from app.errors import NotFound
 from app.store.paging import Slice, page
+from app.store.patterns import HIDDEN
 from app.store.records import record, says, table
-from app.store.tables import AlertRow, EventRow, PatternRow, SightingRow, TicketRow, TopicRow, VectorRow
+from app.store.tables import (
+    AlertRow,
+    EventRow,
+    PatternRow,
+    SightingRow,
+    TicketRow,
+    TopicRow,
+    UserRow,
+    VectorRow,
+)
 from app.store.tickets import chunks
 
-_A, _E, _P, _T, _K, _V, _S = (
-    table(r).c for r in (AlertRow, EventRow, PatternRow, TopicRow, TicketRow, VectorRow, SightingRow)
+_A, _E, _P, _T, _K, _V, _S, _U = (
+    table(r).c for r in (AlertRow, EventRow, PatternRow, TopicRow, TicketRow, VectorRow, SightingRow, UserRow)
 )
 OPENED = ("alert.opened", "alert.watching")  # these events say which product an alert is about
 NEWS = ("alert.opened", "alert.escalated")
@@ -35,8 +46,8 @@ ATTRIBUTES = ("version", "plan", "region", "channel", "language")
 FILTERS = ("kind", "severity", "product", "text", *ATTRIBUTES, "owner", "source", "min_customers")
 
 
-def _tab(name: str, at: datetime) -> ColumnElement[bool]:
-    """Which alerts a tab shows at `at`.
+def _tabs(at: datetime) -> dict[str, ColumnElement[bool]]:
+    """Which alerts each tab shows at `at`.
 
     Every alert is on exactly one of review, acknowledged, watching, snoozed and resolved; the tabs of a
     pattern's state show what is open about such patterns, and of those with a fix the newest alert.
@@ -46,7 +57,7 @@ def _tab(name: str, at: datetime) -> ColumnElement[bool]:
     awake = and_(unresolved, or_(_A.snoozed_until.is_(None), _A.snoozed_until <= at))
     alerting = and_(awake, _A.tier == Tier.ALERT.value)
     newest = select(func.max(_A.id)).group_by(_A.pattern_id)
-    tabs: dict[str, ColumnElement[bool]] = {
+    return {
         "review": and_(alerting, _A.acknowledged_at.is_(None)),
         "acknowledged": and_(alerting, _A.acknowledged_at.isnot(None)),
         "watching": and_(awake, _A.tier == Tier.WATCH.value),
@@ -57,7 +68,6 @@ def _tab(name: str, at: datetime) -> ColumnElement[bool]:
         "resolved": _A.resolved_at.isnot(None),
         "all": _A.id.isnot(None),
     }
-    return tabs[name]
 
 
 def _filter(name: str, value: str) -> ColumnElement[bool]:
@@ -97,7 +107,8 @@ def _alerts() -> Any:
 
 def tab_counts(session: Session, filters: Mapping[str, str], *, at: datetime) -> dict[str, int]:
     """How many alerts each tab shows under these filters."""
-    each = [func.coalesce(func.sum(case((_tab(name, at), 1), else_=0)), 0) for name in TABS]
+    shown = _tabs(at)
+    each = [func.coalesce(func.sum(case((shown[name], 1), else_=0)), 0) for name in TABS]
     query = select(*each).select_from(_alerts())
     return dict(zip(TABS, session.execute(_filtered(query, filters)).one(), strict=True))
 
@@ -112,7 +123,7 @@ def inbox(
     limit: int = 25,
 ) -> Slice[Alert]:
     """The alerts of one tab that match every filter (see FILTERS), newest first."""
-    query = select(AlertRow, TopicRow).select_from(_alerts()).where(_tab(tab, at))
+    query = select(AlertRow, TopicRow).select_from(_alerts()).where(_tabs(at)[tab])
     rows, following = page(
         lambda q: session.execute(q).all(), _filtered(query, filters), (_A.opened_at, _A.id),
         filters={**filters, "tab": tab}, cursor=cursor, limit=limit,
@@ -129,6 +140,22 @@ def products_of(session: Session, alert_ids: Sequence[str]) -> dict[str, str]:
         .order_by(_E.seq)
     )
     return {alert: product for alert, product in session.execute(query) if product}
+
+
+def since(session: Session, at: datetime) -> tuple[int, int]:
+    """How many alerts that still stand opened after `at`, and how many others got worse after it."""
+    standing = and_(_A.resolved_at.is_(None), _A.tier == Tier.ALERT.value)
+    new = select(func.count()).where(standing, _A.opened_at > at)
+    worse = select(func.count()).where(standing, _A.opened_at <= at, _A.escalated_at > at)
+    return session.scalar(new) or 0, session.scalar(worse) or 0
+
+
+def owners(session: Session) -> list[str]:
+    """Who can be named as an owner: the people who may sign in and whoever owns something already."""
+    names = select(_U.name).where(_U.disabled_at.is_(None)).union(
+        select(_A.owner).where(_A.owner != ""), select(_P.owner).where(_P.owner != "")
+    )  # fmt: skip
+    return sorted(session.scalars(names))
 
 
 def news(session: Session, seq: int) -> tuple[int, int]:
@@ -157,6 +184,14 @@ def sightings_after(session: Session, seq: int) -> list[tuple[str, float, str, s
     """(topic, Unix seconds, ticket, customer) of every sighting written after number `seq`."""
     query = select(_S.topic_id, _S.at, _S.ticket_id, _S.customer).where(_S.seq > seq).order_by(_S.seq)
     return [(topic, at.timestamp(), ticket, who) for topic, at, ticket, who in session.execute(query)]
+
+
+def sighting_counts(session: Session, topic_ids: Sequence[str], *, since: datetime) -> dict[str, int]:
+    """How many sightings of each topic are stored from `since` on; topics without any are left out."""
+    if not topic_ids:
+        return {}
+    query = select(_S.topic_id, func.count()).where(_S.topic_id.in_(topic_ids), _S.at >= since)
+    return {row[0]: row[1] for row in session.execute(query.group_by(_S.topic_id))}
 
 
 # --- a pattern --------------------------------------------------------------------------------------
@@ -191,6 +226,42 @@ def values_of(session: Session, pattern_id: str, attribute: str) -> list[tuple[s
     value = func.coalesce(_K.attributes[attribute].as_string(), "")
     query = select(value, func.count()).where(_K.pattern_id == pattern_id).group_by(value)
     return sorted(((v, n) for v, n in session.execute(query)), key=lambda row: (-row[1], row[0]))
+
+
+def candidates(session: Session, *, limit: int) -> list[tuple[str, str, int]]:
+    """(id, name, tickets) of the patterns seen last: what a form offers to merge with or move to."""
+    living = (_P.state.notin_([s.value for s in HIDDEN]), _P.tickets > 0)
+    query = select(_P.id, _P.name, _P.tickets).where(*living).order_by(_P.last_at.desc(), _P.id.desc())
+    return [(id_, name, count) for id_, name, count in session.execute(query.limit(limit))]
+
+
+@dataclass(frozen=True, slots=True)
+class Middles:
+    """Where every living pattern lies in meaning: ids, and as many rows of length one."""
+
+    ids: tuple[str, ...]
+    matrix: NDArray[np.float32]
+
+    def nearest(self, id_: str, *, least: float) -> list[tuple[str, float]]:
+        """(pattern, cosine) of the others at least so alike, the closest first."""
+        if id_ not in self.ids:
+            return []
+        cosines = self.matrix @ self.matrix[self.ids.index(id_)]
+        order = np.lexsort((np.arange(len(cosines)), -cosines))
+        return [(self.ids[i], float(cosines[i])) for i in order if cosines[i] >= least and self.ids[i] != id_]
+
+
+def middles(session: Session) -> Middles:
+    """The middle of every pattern that has vectors of its members."""
+    query = select(_P.id, _P.vector_sum).where(
+        _P.merged_into.is_(None), _P.dissolved.is_(False), _P.vector_count > 0
+    )
+    held = [(id_, np.frombuffer(sums, "<f8")) for id_, sums in session.execute(query.order_by(_P.id))]
+    length = max((len(sums) for _, sums in held), default=0)
+    held = [(id_, sums) for id_, sums in held if len(sums) == length]
+    matrix = np.array([sums for _, sums in held], np.float32).reshape(len(held), length)
+    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
+    return Middles(tuple(id_ for id_, _ in held), matrix)
 
 
 def likeness(session: Session, pattern_id: str) -> list[tuple[str, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -61,10 +61,44 @@ class Counted:
     customers: int
 
 
-def sightings(session: Session, pattern_id: str) -> list[tuple[datetime, str]]:
-    """(created at, customer) of every member, oldest first."""
-    query = select(_K.created_at, _K.customer).where(_K.pattern_id == pattern_id)
+def sightings(session: Session, pattern_id: str, *, since: datetime) -> list[tuple[datetime, str]]:
+    """(created at, customer) of every member from `since` on, oldest first."""
+    query = select(_K.created_at, _K.customer).where(_K.pattern_id == pattern_id, _K.created_at >= since)
     return [(at, who) for at, who in session.execute(query.order_by(_K.created_at, _K.id))]
+
+
+WitnessRow = tuple[str, Mapping[str, str], Sequence[str], str, str]
+"""Customer, attributes, tags, subject, body: what a ticket says of the thread that runs through a pattern."""
+
+_WITNESS = (_K.pattern_id, _K.customer, _K.attributes, _K.tags, _K.subject, _K.body)
+
+
+def lifetime(session: Session, pattern_id: str) -> tuple[datetime, datetime] | None:
+    """When a pattern's oldest and newest ticket were created; None when it has none."""
+    query = select(func.min(_K.created_at), func.max(_K.created_at)).where(_K.pattern_id == pattern_id)
+    first, last = session.execute(query).one()
+    return (first, last) if first else None
+
+
+def witnesses_of(
+    session: Session, pattern_id: str, *, since: datetime
+) -> list[tuple[str | None, WitnessRow]]:
+    """A pattern's tickets from `since` on, newest first, each after its pattern."""
+    query = select(*_WITNESS).where(_K.pattern_id == pattern_id, _K.created_at >= since)
+    rows = session.execute(query.order_by(_K.created_at.desc(), _K.id.desc()))
+    return [(home, tuple(rest)) for home, *rest in rows]
+
+
+def witnesses(
+    session: Session, start: datetime, end: datetime, *, most: int
+) -> list[tuple[str | None, WitnessRow]]:
+    """The desk's live tickets of [start, end), each after its pattern; of more than `most` an even sample by id."""
+    query = select(*_WITNESS).where(
+        _K.created_at >= start, _K.created_at < end, _K.status != Status.DELETED.value
+    )
+    # The last characters of an id are a hash: their order is as good as a shuffle, and always the same.
+    rows = session.execute(query.order_by(func.substr(_K.id, 23), _K.id).limit(most))
+    return [(home, tuple(rest)) for home, *rest in rows]
 
 
 def members(session: Session, pattern_id: str, *, limit: int | None = None) -> Iterator[Member]:

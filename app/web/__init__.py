@@ -26,17 +26,18 @@ from app.web import (
     webhooks,
     widget,
 )  # fmt: skip
+from app.web.made import Made
 from app.web.render import STATIC
 from app.web.threads import Threads
 from app.web.traffic import Traffic
 
 
 class _Assets(StaticFiles):
-    """Stylesheet and script; an address with a version in it never changes its content."""
+    """Stylesheet, script and fonts; an address with a version in it never changes its content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        versioned = scope.get("query_string", b"").startswith(b"v=")
+        versioned = scope.get("query_string", b"").startswith(b"v=") or path.endswith(".woff2")
         lasting = "public, max-age=31536000, immutable"
         response.headers["Cache-Control"] = lasting if versioned else "no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -53,7 +54,7 @@ def mount(app: FastAPI, runtime: Runtime) -> None:
     app.state.runtime = runtime
     app.state.traffic = Traffic(runtime)
     app.state.threads = Threads()
-    app.state.reports = reports.Made()
+    app.state.reports, app.state.moves, app.state.middles = Made(), Made(), Made()
     app.mount("/static", _Assets(directory=STATIC), name="static")
     for part in (
         inbox, edit, pattern, brief, evidence, trends, reports, similar, backtests, sources, webhooks, settings, users,

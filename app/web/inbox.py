@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from app.detectors.guards import NOTICES
 from app.detectors.thread import Thread
-from app.domain import Alert, Change, Pattern, Placement, Release, Ticket, Tier
+from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, Ticket, Tier
 from app.errors import Conflict, Invalid
 from app.pipeline import detect, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
@@ -29,6 +29,8 @@ from app.web.guard import Reader, Run, Writer
 from app.web.render import PageRoute, done, page
 from app.web.threads import Threads
 from app.web.traffic import Course, Traffic
+from app.web.visits import COOKIE as VISITS
+from app.web.visits import Visits
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 TITLES = {
@@ -43,9 +45,14 @@ TITLES = {
     "all": "All",
 }
 VIEWS_KEPT = 50
+TOLD_STATES = (
+    PatternState.ESCALATING, PatternState.REGRESSED, PatternState.FIX_PENDING, PatternState.RECOVERED,
+)  # fmt: skip
+"""States that change what a lead does next: the others are left to the pattern's page."""
 Then = Annotated[str, Form()]
 SPARK_DAYS = 14
 CHART_DAYS = 63
+PREPARED = 10  # rows at the top whose common thread is computed before anybody opens them
 EVIDENCE = 50  # newest tickets shown of an alert
 BASELINE_DAYS = 28
 SNOOZES = {"1": "until tomorrow", "3": "for 3 days", "7": "for a week", "30": "for 30 days"}
@@ -77,6 +84,10 @@ class Row:
     @property
     def signature(self) -> str:
         return self.pattern.signature if self.pattern else ""
+
+    @property
+    def owner(self) -> str:
+        return self.alert.owner or (self.pattern.owner if self.pattern else "")
 
     @property
     def counted(self) -> int:
@@ -134,6 +145,15 @@ class Standing:
         return [s for s in self.sources if s.is_bad]
 
 
+@dataclass(frozen=True, slots=True)
+class Away:
+    """When this browser was here before, and what happened since."""
+
+    at: datetime
+    new: int
+    worse: int
+
+
 @router.get("/")
 def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", cursor: str = "") -> Response:
     """One tab of the inbox under the filters of the address."""
@@ -143,10 +163,12 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
     traffic: Traffic = request.app.state.traffic
     threads: Threads = request.app.state.threads
     now = run.now()
+    visits = Visits.of(request.cookies.get(VISITS, ""), now)
     values: dict[str, Any]
     with run.store.read() as session:
         found = pages.inbox(session, tab, wanted, at=now, cursor=cursor or None)
         rows = _rows(session, traffic, threads, found.items if cursor else _worst_first(found.items))
+        threads.prepare(run, [row.pattern for row in rows[:PREPARED] if row.pattern])
         marks = _marks(releases.between(session, now - timedelta(days=SPARK_DAYS), now), run)
         values = {
             "counts": pages.tab_counts(session, wanted, at=now),
@@ -154,14 +176,18 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
             "saved": views.every(session),
             "seq": pages.news(session, 0)[0],
             "standing": standing(session, run, traffic),
+            "owners": pages.owners(session),
+            "away": Away(visits.before, *pages.since(session, visits.before)) if visits.before else None,
         }
-    return page(
+    response = page(
         request, visitor, "inbox.html", tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
         following=_address(tab, wanted, found.next_cursor) if found.next_cursor else "", is_later=bool(cursor),
         addresses={name: _address(name, wanted) for name in TITLES}, kinds=shown.KINDS, snoozes=SNOOZES,
         reasons=REASONS, severities=shown.SEVERITIES, attributes=pages.ATTRIBUTES,
-        query=_query(tab, wanted), **values,
+        told_states=TOLD_STATES, spark_days=SPARK_DAYS, query=_query(tab, wanted), **values,
     )  # fmt: skip
+    response.set_cookie(VISITS, visits.cookie(now), max_age=30 * 86400, httponly=True, samesite="lax")
+    return response
 
 
 def _wanted(given: Mapping[str, str]) -> dict[str, str]:
@@ -279,6 +305,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         held = tickets.by_ids(session, found.ticket_ids).values()
         newest = sorted(held, key=lambda t: (t.created_at, t.id), reverse=True)[:EVIDENCE]
         homes = patterns.by_ids(session, sorted({t.pattern_id for t in newest if t.pattern_id}))
+        owners = pages.owners(session)
         row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course, None)
         now = run.now()
         marks = _marks(releases.between(session, now - timedelta(days=CHART_DAYS), now), run)
@@ -290,6 +317,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         newest=[Evidence(t, None) for t in newest],
         homes=homes,
         marks=marks,
+        owners=owners,
         snoozes=SNOOZES,
         reasons=REASONS,
     )
@@ -351,11 +379,26 @@ def dismiss(
 
 
 @router.post("/alerts/{id_}/snooze")
-def snooze(run: Run, visitor: Writer, id_: str, days: Annotated[str, Form()], then: Then = "/") -> Response:
-    if days not in SNOOZES:
+def snooze(
+    run: Run, visitor: Writer, id_: str, days: Annotated[str, Form()] = "",
+    customers: Annotated[int, Form(ge=0, le=9999)] = 0, escalating: Annotated[str, Form()] = "", then: Then = "/",
+) -> Response:  # fmt: skip
+    """Hide it for some days, until so many more customers, or until it gets worse."""
+    if days and days not in SNOOZES:
         raise Invalid(f"days must be one of {', '.join(SNOOZES)}")
-    review.snooze(run, id_, until=run.now() + timedelta(days=int(days)), actor=visitor.name)
+    until = run.now() + timedelta(days=int(days)) if days else None
+    review.snooze(run, id_, until=until, customers=customers, escalating=bool(escalating), actor=visitor.name)
     return done(then, "snoozed", undo=[id_])
+
+
+@router.post("/alerts/{id_}/assign")
+def assign(
+    run: Run, visitor: Writer, id_: str, owner: Annotated[str, Form(max_length=100)] = "", then: Then = "/"
+) -> Response:
+    """Give it, and the pattern it is about, an owner; an empty name takes the owner away."""
+    name = " ".join(owner.split())
+    review.assign(run, id_, owner=name, actor=visitor.name)
+    return done(then, "assigned" if name else "unassigned")
 
 
 @router.post("/alerts/{id_}/resolve")

@@ -17,12 +17,13 @@ from app.domain import Alert, Change, Pattern, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
 from app.runtime import Runtime
-from app.store import alerts, events, pages, patterns, releases, suggestions, tickets, topics
+from app.store import alerts, events, pages, patterns, releases, reports, suggestions, tickets, topics
 from app.store.patterns import Edit
 from app.web import edit
 from app.web.charts import Mark
 from app.web.guard import Reader, Run, Writer
 from app.web.inbox import REASONS, SNOOZES, Evidence, title
+from app.web.made import Made
 from app.web.render import PageRoute, done, page
 from app.web.threads import Threads
 from app.web.traffic import Traffic
@@ -32,6 +33,9 @@ CHARTS_DAYS = (35, 63, 91)  # the shortest one that shows a fortnight before the
 NARROW_DAYS = 28
 EVIDENCE = 25
 CUSTOMERS = 10
+ANSWERS = 3
+ALIKE = 0.6  # cosine between the middles of two patterns from which on one may tell of the other
+NEAR, EARLIER = 20, 3  # patterns looked at, and shown of those that are older
 CANDIDATES = 100  # patterns offered for merging
 
 
@@ -49,6 +53,16 @@ class Judged:
         return words.get(self.verdict.outcome, "Too little data") if self.verdict else "Too little data"
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A pattern from before that was like this one, and what ended it as far as that is known."""
+
+    pattern: Pattern
+    likeness: float
+    fix: Release | None
+    answer: str
+
+
 @router.get("/{id_}")
 def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = "") -> Response:
     """The page; a merged pattern answers 308 to its heir."""
@@ -58,11 +72,14 @@ def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = ""
         if pattern.merged_into is not None:
             return RedirectResponse(f"/patterns/{patterns.heir(session, id_)}", 308)
         values = _read(session, run, traffic, pattern, cursor or None)
+        made: Made[pages.Middles] = request.app.state.middles
+        _, middles = made.of("middles", lambda: pages.middles(session), now=run.now())
+        earlier = _earlier(session, pattern, middles)
     threads: Threads = request.app.state.threads
     return page(
         request, visitor, "pattern.html", pattern=pattern, title=title(pattern.name, pattern.signature),
         threads=threads.of(run, pattern), snoozes=SNOOZES, reasons=REASONS, narrow_days=NARROW_DAYS,
-        is_later=bool(cursor), edit_words=edit.WORDS, **values,
+        is_later=bool(cursor), edit_words=edit.WORDS, earlier=earlier, **values,
     )  # fmt: skip
 
 
@@ -90,15 +107,30 @@ def _read(
         "fixes": [_judged(session, run, traffic, fix, topic) for fix in reversed(fixes)],
         "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
         "examples": examples,
+        "answers": reports.answers(session, pattern.id, limit=ANSWERS),
         "evidence": [Evidence(t, reasons.get(t.id)) for t in found.items],
         "likeness": dict(likeness),
         "following": found.next_cursor,
         "timeline": events.of(session, subjects, limit=40),
-        "candidates": [p for p in patterns.search(session, {}, limit=CANDIDATES).items if p.id != pattern.id],
+        "candidates": pages.candidates(session, limit=CANDIDATES),
+        "owners": pages.owners(session),
         "decisions": _decisions(session, pattern.id),
         "suggested": [(suggestions.id_of(s), s) for s in suggestions.open_(session, pattern.id)],
         "lineage": patterns.by_ids(session, [pattern.split_from]) if pattern.split_from else {},
     }
+
+
+def _earlier(session: Session, pattern: Pattern, middles: pages.Middles) -> list[Earlier]:
+    """What was like this pattern and began before it, the most alike first."""
+    near = middles.nearest(pattern.id, least=ALIKE)[:NEAR]
+    known = patterns.by_ids(session, [id_ for id_, _ in near])
+    before = [(p, cosine) for id_, cosine in near if (p := known.get(id_)) and p.first_at < pattern.first_at]
+    found = []
+    for other, cosine in before[:EARLIER]:
+        fixes = releases.of_pattern(session, other.id)
+        said = reports.answers(session, other.id, limit=1)
+        found.append(Earlier(other, cosine, fixes[-1] if fixes else None, said[0][0] if said else ""))
+    return found
 
 
 def _span(pattern: Pattern, now: datetime) -> int:
@@ -109,13 +141,12 @@ def _span(pattern: Pattern, now: datetime) -> int:
 def _examples(
     session: Session, newest: Sequence[Ticket], likeness: Sequence[tuple[str, float]]
 ) -> list[tuple[str, Ticket]]:
-    """The two closest to the pattern's middle, the newest of the rest, and the least typical one."""
-    ids = [ticket for ticket, _ in likeness[:2]] + ([likeness[-1][0]] if len(likeness) > 5 else [])
+    """The one closest to the pattern's middle, the newest of the rest, and the least typical one."""
+    ids = [ticket for ticket, _ in (*likeness[:1], *(likeness[-1:] if len(likeness) > 2 else []))]
     held = tickets.by_ids(session, ids)
-    shown = [("Most typical", held[t]) for t in ids[:2] if t in held]
-    rest = [t for t in newest if t.id not in held]
-    shown += [("Newest", t) for t in rest[:1]]
-    return shown + [("Least typical", held[t]) for t in ids[2:] if t in held]
+    shown = [("Most typical", held[t]) for t in ids[:1] if t in held]
+    shown += [("Newest", t) for t in newest if t.id not in held][:1]
+    return shown + [("Least typical", held[t]) for t in ids[1:] if t in held]
 
 
 def _marks(

@@ -29,6 +29,8 @@ NOTICES = {
     "dismissed": "Dismissed. This stays quiet for two weeks unless it gets much worse.",
     "snoozed": "Snoozed. It returns by itself.",
     "resolved": "Resolved.",
+    "assigned": "Assigned. The pattern it is about has the same owner.",
+    "unassigned": "Nobody owns it now.",
     "renamed": "Renamed. The name is kept for ever.",
     "merged": "Merged. Tickets that arrive later follow; the old address leads here.",
     "split": "Split off. The two are never put together again by the engine.",
@@ -46,6 +48,8 @@ NOTICES = {
     "halts": "It stops at its next tick.",
     "goes on": "It goes on where it was.",
     "applied": "In force from now on, and in the audit log.",
+    "report-asked": "It is sent from the next period on.",
+    "report-stopped": "Stopped. Nothing more is sent there.",
     "view": "Saved. Everybody finds it on the inbox.",
     "forgotten": "Forgotten.",
     "fix": "Fix recorded. Whether it worked is judged every day from now on.",
@@ -80,7 +84,7 @@ NAVIGATION = (
 """The pages the head leads to: address, name, and other addresses that belong to each."""
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from app.detectors.thread import Thread
@@ -11,7 +12,7 @@ from app.pipeline import review
 from app.runtime import Runtime
 
 THREADS_KEPT = 256
-PATIENCE_S = 1.0  # how long the first look at a pattern waits for its common thread
+PATIENCE_S = 0.05  # how long the first look at a pattern waits for its common thread
 
 
 class Threads:
@@ -29,19 +30,29 @@ class Threads:
 
     def of(self, run: Runtime, pattern: Pattern) -> list[Thread] | None:
         """The pattern's common thread; None while it is still being computed for the first time."""
-        with self._lock:
-            version, held = self._held.get(pattern.id, (-1, None))
-            if version == pattern.version:
-                return held
-            asked = self._asked.get(pattern.id)
-            if asked is None:
-                asked = self._asked[pattern.id] = self._pool.submit(self._compute, run, pattern)
-        if held is not None:
+        held, asked = self._ask(run, pattern)
+        if held is not None or asked is None:
             return held
         try:
             return asked.result(PATIENCE_S)
         except TimeoutError:
             return None
+
+    def prepare(self, run: Runtime, patterns: Iterable[Pattern]) -> None:
+        """Have these ready: somebody is likely to open one of them next."""
+        for pattern in patterns:
+            self._ask(run, pattern)
+
+    def _ask(self, run: Runtime, pattern: Pattern) -> tuple[list[Thread] | None, Future[list[Thread]] | None]:
+        """The last answer, and the one that is being computed when that is not of today's pattern."""
+        with self._lock:
+            version, held = self._held.get(pattern.id, (-1, None))
+            if version == pattern.version:
+                return held, None
+            asked = self._asked.get(pattern.id)
+            if asked is None:
+                asked = self._asked[pattern.id] = self._pool.submit(self._compute, run, pattern)
+            return held, asked
 
     def _compute(self, run: Runtime, pattern: Pattern) -> list[Thread]:
         try:
@@ -55,6 +66,12 @@ class Threads:
         finally:
             with self._lock:
                 del self._asked[pattern.id]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still being computed."""
+        with self._lock:
+            return bool(self._asked)
 
     def strongest(self, pattern_id: str) -> Thread | None:
         """The first line of the last answer, if there is one."""

@@ -62,20 +62,22 @@ class Course:
 class Traffic:
     """The desk as the charts see it.
 
-    Broad topics (the desk, its segments) have as many sightings as there are tickets: they are read once
-    a business day and then only added to, so that a page's cost does not grow with the desk.
+    What was read of a topic is kept for the business day and then only added to, and a course is drawn again
+    only when its topic was seen since: a page's cost grows neither with the desk nor with its history.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._clock = BusinessClock(runtime.settings.time_zone)
         self._lock = threading.Lock()
-        self._book = Book()
-        self._held: set[str] = set()
-        self._seq = 0  # every sighting of a held topic up to this one is in the book
+        self._books: dict[str, Book] = {}  # one for each topic that was looked at today
+        self._seq = 0  # every sighting of those topics up to this one is in their books
+        self._since = EPOCH  # and none before this
         self._day = -1
         self._desk: Desk | None = None
-        self._courses: dict[tuple[str, int], tuple[float, Course]] = {}  # of broad topics
+        self._courses: dict[
+            str, dict[int, tuple[float, Course]]
+        ] = {}  # by topic and days: desk's age, course
 
     def desk(self, session: Session) -> Desk | None:
         """The desk's traffic up to now, at most KEPT old; None before the first ticket."""
@@ -84,7 +86,7 @@ class Traffic:
             old = self._desk
             if old is not None and 0 <= moment - old.until < KEPT.total_seconds():
                 return old
-            (series,) = self._broad(session, [_DESK])
+            (series,) = self._series(session, [_DESK])
             known = len(series.at) and series.at[0] <= moment
             if not known:
                 self._desk = None
@@ -98,60 +100,69 @@ class Traffic:
         if desk is None or not wanted:
             return {}
         now = self._runtime.now()
-        found = {t.id: c for t in wanted if (c := self._drawn(t, days, desk)) is not None}
-        series = self._series(session, [t for t in wanted if t.id not in found])
+        with self._lock:
+            self._follow(session, wanted)
+            found = {t.id: c for t in wanted if (c := self._drawn(t.id, days, desk)) is not None}
+            series = self._series(session, [t for t in wanted if t.id not in found])
         if not series:
             return found
         mean, low, high = _expected(series, desk, now, days)
         for i, one in enumerate(series):
             found[one.topic.id] = _course(one, desk, now, mean[i], low[i], high[i])
-            if one.topic.kind in BROAD:
-                self._courses[one.topic.id, days] = (desk.until, found[one.topic.id])
+        with self._lock:
+            for one in series:
+                self._courses.setdefault(one.topic.id, {})[days] = (desk.until, found[one.topic.id])
         return found
 
-    def _drawn(self, topic: Topic, days: int, desk: Desk) -> Course | None:
-        """A broad topic's course, when it was computed from this very desk."""
-        until, course = self._courses.get((topic.id, days), (0.0, None))
+    def _drawn(self, topic: str, days: int, desk: Desk) -> Course | None:
+        """A topic's course when it was drawn from this very desk, and the topic was not seen since."""
+        until, course = self._courses.get(topic, {}).get(days, (0.0, None))
         return course if until == desk.until else None
 
     def series(self, session: Session, topic: Topic) -> Series:
         """The topic's sightings up to now."""
-        return self._series(session, [topic])[0]
+        with self._lock:
+            return self._series(session, [topic])[0]
 
     def _series(self, session: Session, wanted: Sequence[Topic]) -> list[Series]:
-        broad = [t for t in wanted if t.kind in BROAD]
-        with self._lock:
-            found = {s.topic.id: s for s in self._broad(session, broad)} if broad else {}
-        narrow = Book()
-        narrow.know(t for t in wanted if t.id not in found)
-        _fill(session, narrow, [t.id for t in wanted if t.id not in found], self._runtime.now())
-        until = self._runtime.now().timestamp()
-        return [found.get(t.id) or narrow.series(t.id, until=until) for t in wanted]
+        """The series of topics; call it with the lock held."""
+        now = self._runtime.now()
+        self._follow(session, wanted)
+        new = [t for t in wanted if t.id not in self._books]
+        for topic in new:
+            self._books[topic.id] = book = Book()
+            book.know([topic])
+        rows = topics.rows_of(session, [t.id for t in new], since=self._since)
+        for topic_id, at, ticket, customer, _ in sorted(rows, key=lambda row: row[:3]):
+            self._books[topic_id].add(topic_id, at, ticket, customer, live=True)
+        return [self._books[t.id].series(t.id, until=now.timestamp()) for t in wanted]
 
-    def _broad(self, session: Session, wanted: Sequence[Topic]) -> list[Series]:
-        """The series of broad topics; call it with the lock held."""
+    def _follow(self, session: Session, wanted: Sequence[Topic]) -> None:
+        """Take in what was seen since the last look, and forget what was taken away. Lock held.
+
+        A hand edit moves sightings between patterns: a narrow topic whose count is not that of its book is
+        read again. Broad ones lose none but erased tickets', which the next day's empty books leave out.
+        """
         now = self._runtime.now()
         today, last = self._clock.day(now.timestamp()), pages.last_sighting(session)
         if today != self._day:
-            self._book, self._held, self._day, self._seq = Book(), set(), today, last
-        for topic, at, ticket, customer in pages.sightings_after(session, self._seq):
-            if topic in self._held:  # adding one twice counts it once
-                self._book.add(topic, at, ticket, customer, live=True)
-        new = [t for t in wanted if t.id not in self._held]
-        self._book.know(new)
-        _fill(session, self._book, [t.id for t in new], now)
-        self._held.update(t.id for t in new)
-        self._seq = last
-        return [self._book.series(t.id, until=now.timestamp()) for t in wanted]
+            self._books, self._courses = {}, {}
+            self._day, self._seq, self._since = today, last, now - HISTORY
+        if last > self._seq:
+            for topic, at, ticket, customer in pages.sightings_after(session, self._seq):
+                if topic in self._books:  # adding one twice counts it once
+                    self._books[topic].add(topic, at, ticket, customer, live=True)
+                    self._courses.pop(topic, None)
+            self._seq = last
+        narrow = [t.id for t in wanted if t.kind not in BROAD and t.id in self._books]
+        stored = pages.sighting_counts(session, narrow, since=self._since)
+        for topic in narrow:
+            if stored.get(topic, 0) != len(self._books[topic].series(topic).at):
+                del self._books[topic]
+                self._courses.pop(topic, None)
 
 
 _DESK = Topic(topics.topic_id(TopicKind.DESK, "desk"), TopicKind.DESK, "desk", "Whole desk", EPOCH)
-
-
-def _fill(session: Session, book: Book, topic_ids: Sequence[str], now: datetime) -> None:
-    rows = topics.rows_of(session, topic_ids, since=now - HISTORY)
-    for topic, at, ticket, customer, _ in sorted(rows, key=lambda row: row[:3]):
-        book.add(topic, at, ticket, customer, live=True)
 
 
 def _edges(desk: Desk, now: datetime, days: int) -> Floats:

@@ -38,7 +38,7 @@ def policy(origins: tuple[str, ...]) -> str:
     """The content policy: our stylesheet, no script, no form, and frames of these origins only."""
     ancestors = " ".join(origins) or "'none'"
     return (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; "
+        "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; form-action 'none'; base-uri 'none'; "
         f"frame-ancestors {ancestors}"
     )
 

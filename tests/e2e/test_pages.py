@@ -289,6 +289,52 @@ def test_a_snoozed_alert_waits_on_its_tab_and_returns_by_itself(desk: Runtime) -
     assert count_of(client.get("/"), "Needs review") == count_of(before, "Needs review")
 
 
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [({"customers": "5"}, "until 5 more customers"), ({"escalating": "yes"}, "until it gets worse")],
+)
+def test_a_snooze_can_wait_for_more_customers_or_for_worse(
+    desk: Runtime, form: dict[str, str], says: str
+) -> None:
+    client, alert = site(desk), open_alert(desk)
+    token = token_of(client.get("/"))
+    assert client.post(f"/alerts/{alert.id}/snooze", data={"token": token}).status_code == 422
+    assert client.post(f"/alerts/{alert.id}/snooze", data={"token": token} | form).status_code == 303
+    held = open_alert(desk)
+    assert (held.snoozed_customers, held.snoozed_escalating) == (
+        int(form.get("customers", 0)),
+        "escalating" in form,
+    )
+    assert f"Snoozed {says}" in text_of(client.get("/?tab=snoozed"))
+    assert f"Snoozed {says}" in text_of(client.get(f"/patterns/{alert.pattern_id}"))
+
+
+def test_an_owner_stands_on_the_alert_and_its_pattern_and_can_be_taken_away(desk: Runtime) -> None:
+    client, alert = site(desk), open_alert(desk)
+    form = {"token": token_of(client.get("/")), "owner": " Mara  Voss "}
+    assert client.post(f"/alerts/{alert.id}/assign", data=form).status_code == 303
+    assert pattern_of(desk, alert.pattern_id).owner == open_alert(desk).owner == "Mara Voss"
+    assert "Owner Mara Voss" in text_of(client.get("/"))
+    assert "<option>Mara Voss</option>" in client.get("/").text
+    assert f'id="{alert.id}"' in client.get("/", params={"owner": "Mara Voss"}).text
+    client.post(f"/alerts/{alert.id}/assign", data=form | {"owner": ""})
+    assert open_alert(desk).owner == ""
+    assert client.post(f"/alerts/{alert.id}/assign", data=form | {"token": ""}).status_code == 403
+
+
+def test_a_lead_back_from_lunch_sees_what_is_new_and_what_got_worse(desk: Runtime) -> None:
+    client, alert = site(desk), open_alert(desk)
+    assert "Since you last looked" not in text_of(client.get("/"))
+    assert isinstance(desk.now, Clock)
+    desk.now.at = END + timedelta(hours=1)
+    assert "Since you last looked, 16:20 Europe/Berlin : nothing new" in text_of(client.get("/"))
+    with desk.store.write() as session:
+        alerts.change(session, alert.id, escalated_at=END + timedelta(minutes=30))
+    page = text_of(client.get("/"))
+    assert "16:20 Europe/Berlin : 0 new , 1 worse" in page
+    assert f"Worse {pattern_of(desk, alert.pattern_id).signature}" in page
+
+
 def standing(runtime: Runtime) -> list[str]:
     with runtime.store.read() as session:
         return sorted(a.id for a in alerts.unresolved(session) if a.tier == "alert")

@@ -32,13 +32,19 @@ function press(key) {
   }
 }
 
+// On a list a key decides about the row that has the focus; elsewhere there is one alert to decide about.
+function decide(key) {
+  if (current() || !all().length) press(key);
+}
+
 const KEYS = {
   j: () => move(1),
   k: () => move(-1),
-  a: () => current() && press("a"),
-  s: () => current() && press("s"),
-  d: () => current() && press("d"),
-  x: () => current() && press("x"),
+  a: () => decide("a"),
+  s: () => decide("s"),
+  o: () => decide("o"),
+  d: () => decide("d"),
+  x: () => decide("x"),
   m: () => {
     const to = current()?.querySelector(".go[href^='/patterns/']");
     if (to) location.assign(`${to.href}#merge`);

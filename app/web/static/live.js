@@ -52,7 +52,7 @@ if (bar) {
   const tell = () => {
     button.setAttribute("aria-pressed", paused());
     button.textContent = paused() ? "Go on" : "Pause";
-    show(paused() ? "Paused: new alerts do not appear" : "New alerts appear by themselves");
+    show(paused() ? "Paused: new alerts do not appear" : "Live");
   };
   button.addEventListener("click", () => {
     try { localStorage.setItem(PAUSED, paused() ? "no" : "yes"); } catch { return; }
@@ -63,3 +63,18 @@ if (bar) {
   setInterval(look, EVERY_MS);
   document.addEventListener("visibilitychange", look);
 }
+
+// What was still being computed when the page was made is asked for again, and put in its place.
+async function fill(left) {
+  const waiting = [...document.querySelectorAll("[data-pending]")];
+  if (!waiting.length || !left) return;
+  try {
+    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    for (const part of waiting) {
+      const made = page.getElementById(part.id);
+      if (made && !made.hasAttribute("data-pending")) part.replaceWith(document.importNode(made, true));
+    }
+  } catch { /* the network is away */ }
+  setTimeout(fill, 2000, left - 1);
+}
+setTimeout(fill, 800, 10);
