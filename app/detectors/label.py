@@ -74,6 +74,11 @@ def _phrases(text: str) -> frozenset[str]:
     return frozenset(phrase for phrase, _ in _spoken(text))
 
 
+def forget() -> None:
+    """Keep no text in memory: what is erased elsewhere must not live on here."""
+    _phrases.cache_clear()
+
+
 def _spoken(text: str) -> Iterator[tuple[str, str]]:
     """(phrase in lower case, as it was written)"""
     for clause in _CLAUSE.split(_MARK.sub("\n", text)):

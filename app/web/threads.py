@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from app.detectors import label
 from app.detectors.thread import Thread
 from app.domain import Pattern
 from app.pipeline import review
@@ -66,6 +67,9 @@ class Threads:
         finally:
             with self._lock:
                 del self._asked[pattern.id]
+                is_last = not self._asked
+            if is_last:
+                label.forget()
 
     @property
     def is_busy(self) -> bool:
