@@ -286,7 +286,12 @@ def common_thread(runtime: Runtime, id_: str) -> list[Thread]:
         start = min(max(first, end - WINDOW), end - LEAST_WINDOW)
         members = reports.witnesses_of(session, id_, since=start)
         others = reports.witnesses(session, start, end, most=COMPARED)
-    return compare([Witness(*w) for _, w in members], [Witness(*w) for home, w in others if home != id_])
+    return compare([_witness(w) for _, w in members], [_witness(w) for home, w in others if home != id_])
+
+
+def _witness(row: reports.WitnessRow) -> Witness:
+    customer, attributes, tags, subject, body = row
+    return Witness(customer, attributes, tuple(tags), subject, body)
 
 
 # --- the world --------------------------------------------------------------------------------------
