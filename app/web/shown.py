@@ -165,6 +165,8 @@ def detail(of: Event) -> str:
             return f"{_word(data.get('was'))} → {_word(data.get('state'))}"
         case "pattern.created":
             return f"{plural(data.get('tickets', 0), 'ticket')} from {plural(data.get('customers', 0), 'customer')}"
+        case "alert.woken":
+            return str(data.get("reason", ""))
         case "release.recorded":
             return f"{data.get('title', '')} {data.get('version', '')}".strip()
         case _:
