@@ -29,7 +29,7 @@ def at_version(store: Store, version: str) -> None:
 
 def test_the_first_schema_is_brought_up_to_date_and_keeps_its_rows(store: Store) -> None:
     at_version(store, "0001")
-    assert store.pending_migration() == "0001 -> 0002"
+    assert str(store.pending_migration()).startswith("0001 -> ")
     with store.write() as session:
         session.connection().exec_driver_sql(
             "INSERT INTO view (name, query, actor, at) VALUES ('mine', 'tab=all', 'mara', '2026-03-18 12:00:00')"
