@@ -106,7 +106,7 @@ def answer(request: Request, content: Any, *, tag: str | None = None, status: in
 
 def _incomplete(request: Request) -> dict[str, str]:
     """Says which sources are late, silent or failing: every number in the answer may miss their tickets."""
-    missing = feeds.troubled(runtime(request))
+    missing = feeds.troubled(request.app.state.runtime)
     return {"Foreshock-Incomplete": ", ".join(sorted(missing))} if missing else {}
 
 

@@ -2,6 +2,8 @@
 
 Both are caches of the store. Scores are dot products of unit vectors, summed in float64 per row, so
 they do not depend on where a row lies or which index found it; equal scores go to the older row.
+The exact index reads 8-bit codes of all rows, a quarter of the bytes, and scores the few that can be
+among the best from the rows themselves: each code comes with a bound on what rounding did to its row.
 One thread writes, any number read: readers take one published tuple and never see a half-done write.
 """
 
@@ -11,13 +13,13 @@ import hashlib
 import json
 import math
 import os
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
+import numkong
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,15 +29,16 @@ from app.ports import Hits
 
 Seqs = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Floats32 = NDArray[np.float32]
 
-_ROUNDING = 1e-5
-"""More than float32 summation can be off by at unit length: rows this near the k-th are scored again."""
-_GATHER_SHARE = 0.25
+_GATHER_SHARE = 0.15
 """Below this share of eligible rows, copying them out is cheaper than scoring all."""
 _SPARSE = 8
 """Sequence numbers spread wider than this per row are looked up by bisection instead of a table."""
-_NONE = np.float32(-np.inf)
-"""The score of a row that may not be found."""
+_LARGEST = 127
+"""The largest code."""
+_SUMMATION = 1e-5
+"""More than a float32 sum over a row of unit length can be off by."""
 
 
 class _Rows(NamedTuple):
@@ -44,22 +47,15 @@ class _Rows(NamedTuple):
     seqs: Seqs  # (n,)
     vectors: Matrix  # (n, dim)
     live: Mask  # (n,) False: deleted
-
-
-@dataclass(slots=True)
-class _Asked:
-    """One search on its way; who scans next answers all that wait."""
-
-    query: Matrix  # (dim,)
-    k: int
-    among: Seqs | None
-    hits: Hits | None = None
+    codes: NDArray[np.int8]  # (n, dim) vectors / step, rounded
+    step: Floats32  # (n,)
+    slack: Floats32  # (n,) length of what rounding took away
 
 
 class ExactIndex:
-    """All vectors in one float32 matrix: recall 1, filters and deletions are a mask.
+    """All vectors in memory and each one's 8-bit code: recall 1, filters and deletions are a mask.
 
-    Right up to about 200,000 vectors (1.5 kB each at 384 dimensions). Appending in order of sequence
+    Right up to about 200,000 vectors (1.9 kB each at 384 dimensions). Appending in order of sequence
     number, the common case, copies nothing; a row out of order or a changed vector re-sorts.
     """
 
@@ -68,8 +64,6 @@ class ExactIndex:
         self._watermark = 0
         self._space = _allocate(capacity, dim)
         self.rows = _first(self._space, 0)
-        self._waiting: deque[_Asked] = deque()
-        self._scanning = Lock()
 
     def __len__(self) -> int:
         return int(self.rows.live.sum())
@@ -90,7 +84,7 @@ class ExactIndex:
         changed = ~self._holds(batch)
         if not changed.any():
             return
-        batch = _Rows(batch.seqs[changed], batch.vectors[changed], batch.live[changed])
+        batch = _picked(batch, changed)
         if len(self.rows.seqs) and batch.seqs[0] <= self.rows.seqs[-1]:
             self._merge(batch)
         else:
@@ -109,18 +103,8 @@ class ExactIndex:
             self._merge(_batch((), np.empty((0, self.dim), np.float32), self.dim))
 
     def search(self, vector: Matrix, k: int, *, among: NDArray[np.int64] | None = None) -> Hits:
-        """The k live rows nearest to the unit `vector` (dim,), optionally only `among` some numbers.
-
-        Searches that wait for one another are answered by one pass over the matrix.
-        """
-        asked = _Asked(_query(vector, self.dim), k, among)
-        self._waiting.append(asked)
-        with self._scanning:
-            if asked.hits is None:
-                together = [self._waiting.popleft() for _ in range(len(self._waiting))]
-                for one, hits in zip(together, _search_together(self.rows, together), strict=True):
-                    one.hits = hits
-        return asked.hits or _search_rows(self.rows, asked.query, k, among)
+        """The k live rows nearest to the unit `vector` (dim,), optionally only `among` some numbers."""
+        return _search_rows(self.rows, _query(vector, self.dim), k, among)
 
     def vectors(self, seqs: Seqs) -> Matrix:
         """(n, dim) rows of live sequence numbers, in their order; raises KeyError for any other."""
@@ -153,10 +137,10 @@ class ExactIndex:
         """Sorts the batch in, replacing equal numbers and dropping the dead, in fresh memory."""
         rows = self.rows
         kept = rows.live & ~np.isin(rows.seqs, batch.seqs)
-        seqs = np.concatenate([rows.seqs[kept], batch.seqs])
-        order = np.argsort(seqs, kind="stable")
-        vectors = np.concatenate([rows.vectors[kept], batch.vectors])[order]
-        self._space = _Rows(seqs[order], vectors, np.ones(len(seqs), dtype=np.bool_))
+        order = np.argsort(np.concatenate([rows.seqs[kept], batch.seqs]), kind="stable")
+        columns: Sequence[NDArray[Any]] = _picked(rows, kept)
+        added: Sequence[NDArray[Any]] = batch
+        self._space = _Rows._make(np.concatenate(pair)[order] for pair in zip(columns, added, strict=True))
         self.rows = self._space
 
 
@@ -455,12 +439,17 @@ _MOVED_AT_ONCE = 64
 
 def _allocate(capacity: int, dim: int) -> _Rows:
     return _Rows(
-        np.empty(capacity, np.int64), np.empty((capacity, dim), np.float32), np.ones(capacity, dtype=np.bool_)
-    )
+        np.empty(capacity, np.int64), np.empty((capacity, dim), np.float32), np.ones(capacity, np.bool_),
+        np.empty((capacity, dim), np.int8), np.empty(capacity, np.float32), np.empty(capacity, np.float32),
+    )  # fmt: skip
 
 
 def _first(space: _Rows, count: int) -> _Rows:
-    return _Rows(space.seqs[:count], space.vectors[:count], space.live[:count])
+    return _Rows._make(column[:count] for column in space)
+
+
+def _picked(rows: _Rows, which: Mask) -> _Rows:
+    return _Rows._make(column[which] for column in rows)
 
 
 def _grown(space: _Rows, rows: _Rows, least: int) -> _Rows:
@@ -482,7 +471,16 @@ def _batch(seqs: Sequence[int], vectors: Matrix, dim: int) -> _Rows:
         )
     unique, from_end = np.unique(given[::-1], return_index=True)
     last = len(given) - 1 - from_end
-    return _Rows(unique, np.asarray(vectors, np.float32)[last], np.ones(len(unique), dtype=np.bool_))
+    kept = np.asarray(vectors, np.float32)[last]
+    return _Rows(unique, kept, np.ones(len(unique), dtype=np.bool_), *_coded(kept))
+
+
+def _coded(vectors: Matrix) -> tuple[NDArray[np.int8], Floats32, Floats32]:
+    """Each row as whole numbers of a step of its own, the step, and how far the row is from that."""
+    step = np.abs(vectors).max(axis=1, initial=0.0) / np.float32(_LARGEST)
+    step[step == 0] = 1.0
+    codes = np.rint(vectors / step[:, None]).astype(np.int8)
+    return codes, step, np.linalg.norm(vectors - codes * step[:, None], axis=1).astype(np.float32)
 
 
 def _query(vector: Matrix, dim: int) -> Matrix:
@@ -500,32 +498,44 @@ def _locate(seqs: Seqs, wanted: Seqs) -> tuple[Seqs, Mask]:
     return position, seqs[position] == wanted
 
 
-def _search_together(rows: _Rows, asked: Sequence[_Asked]) -> list[Hits]:
-    """Every search's hits; those that score all rows share one matrix product."""
-    masks = [rows.live if one.among is None else _eligible(rows.seqs, rows.live, one.among) for one in asked]
-    wide = [k for k, mask in enumerate(masks) if mask.sum() >= _GATHER_SHARE * len(mask)]
-    scored = dict(zip(wide, _products(rows.vectors, [asked[k].query for k in wide]), strict=True))
-    found = []
-    for k, (one, mask) in enumerate(zip(asked, masks, strict=True)):
-        if k in scored:
-            found.append(
-                _best(rows.seqs, rows.vectors, one.query, one.k, rough=np.where(mask, scored[k], _NONE))
-            )
-        else:
-            chosen = np.flatnonzero(mask)
-            found.append(_best(rows.seqs[chosen], rows.vectors[chosen], one.query, one.k))
-    return found
-
-
-def _products(vectors: Matrix, queries: Sequence[Matrix]) -> Sequence[Matrix]:
-    """(n,) scores of all rows for each query."""
-    if len(queries) < 2:
-        return [vectors @ query for query in queries]
-    return list(np.stack(queries) @ vectors.T)
-
-
 def _search_rows(rows: _Rows, query: Matrix, k: int, among: Seqs | None) -> Hits:
-    return _search_together(rows, [_Asked(query, k, among)])[0]
+    """The k best eligible rows: every score is bounded from the codes, the few that matter are scored."""
+    eligible = rows.live if among is None else _eligible(rows.seqs, rows.live, among)
+    if np.count_nonzero(eligible) < _GATHER_SHARE * len(eligible):
+        chosen = np.flatnonzero(eligible)
+        scores, off = _bounded(rows.codes[chosen], rows.step[chosen], rows.slack[chosen], query)
+    else:
+        chosen = np.arange(len(eligible))
+        scores, off = _bounded(rows.codes, rows.step, rows.slack, query)
+        scores[~eligible] = -np.inf
+    near = chosen[_within_reach(scores, off, k)]
+    return _best(rows.seqs[near], rows.vectors[near], query, k)
+
+
+def _bounded(
+    codes: NDArray[np.int8], step: Floats32, slack: Floats32, query: Matrix
+) -> tuple[Floats32, Floats32]:
+    """(n,) the score each row's code gives, and how far from the row's own score that can be.
+
+    With q = q' + dq and x = x' + dx, |qx - q'x'| <= |q||dx| + |dq||x'|, and |x'| <= |x| + |dx|.
+    """
+    if not len(codes):
+        return np.empty(0, np.float32), np.empty(0, np.float32)
+    own, own_step, own_slack = _coded(query[None, :])
+    products = np.asarray(numkong.cdist(own, codes, "dot"))[0]
+    scores = products.astype(np.float32) * (step * own_step[0])
+    longest = np.float32(1.001) + slack  # of a unit row in float16
+    return scores, slack * np.linalg.norm(query) + longest * own_slack[0] + np.float32(_SUMMATION)
+
+
+def _within_reach(scores: Floats32, off: Floats32 | np.float32, k: int) -> NDArray[np.int64]:
+    """Positions of the rows that can be among the k best, of those with a score at all."""
+    if k <= 0:
+        return np.empty(0, np.int64)
+    if k >= len(scores):
+        return np.flatnonzero(scores > -np.inf)
+    least = np.partition(scores - off, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero((scores + off >= least) & (scores > -np.inf))
 
 
 def _eligible(seqs: Seqs, live: Mask, among: Seqs) -> Mask:
@@ -542,19 +552,9 @@ def _eligible(seqs: Seqs, live: Mask, among: Seqs) -> Mask:
     return table[seqs - seqs[0]] & live if span else live
 
 
-def _best(seqs: Seqs, vectors: Matrix, query: Matrix, k: int, *, rough: Matrix | None = None) -> Hits:
-    """The k best rows by (score, sequence number), scored in float64 once few are left.
-
-    `rough` are their float32 scores where they are known already, -inf for a row that may not be found.
-    """
-    if rough is None:
-        rough = vectors @ query
-    if 0 < k < len(rough):
-        kth = np.partition(rough, len(rough) - k)[len(rough) - k]
-        near = np.flatnonzero(rough >= kth - _ROUNDING)
-    else:
-        near = np.arange(len(rough) if k > 0 else 0)
-    near = near[rough[near] > _NONE]
+def _best(seqs: Seqs, vectors: Matrix, query: Matrix, k: int) -> Hits:
+    """The k best rows by (score, sequence number), scored in float64 once few are left."""
+    near = _within_reach(vectors @ query, np.float32(_SUMMATION), k)
     scores = (vectors[near].astype(np.float64) * query.astype(np.float64)).sum(axis=1).astype(np.float32)
     order = np.lexsort((seqs[near], -scores))[: max(k, 0)]
     return Hits(seqs[near][order], scores[order])

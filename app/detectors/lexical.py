@@ -276,9 +276,9 @@ class TermSets:
 class _Segment:
     """Postings of a run of consecutive documents, by column: documents and tf, ascending documents."""
 
-    __slots__ = ("documents", "starts", "terms", "weights")
+    __slots__ = ("documents", "starts", "terms", "times")
     documents: Slots
-    weights: Floats32
+    times: NDArray[np.uint16]
     terms: Slots
     starts: NDArray[np.int64]
 
@@ -290,9 +290,9 @@ class _Segment:
             setattr(made, name, values)
         return made
 
-    def __init__(self, columns: Slots, documents: Slots, weights: Floats32) -> None:
+    def __init__(self, columns: Slots, documents: Slots, times: NDArray[np.uint16]) -> None:
         order = np.argsort(columns, kind="stable")
-        self.documents, self.weights = documents[order], weights[order]
+        self.documents, self.times = documents[order], times[order]
         self.terms, counts = np.unique(columns, return_counts=True)
         self.starts = np.concatenate(([0], np.cumsum(counts)))
 
@@ -302,7 +302,7 @@ class _Segment:
         return _Segment(
             np.concatenate(columns),
             np.concatenate((self.documents, later.documents)),
-            np.concatenate((self.weights, later.weights)),
+            np.concatenate((self.times, later.times)),
         )
 
     def postings(self, columns: Slots) -> list[tuple[int, int]]:
@@ -378,7 +378,8 @@ class Bm25:
         documents = np.repeat(
             np.arange(len(self) - self._segment, len(self), dtype=np.int32), np.diff(starts)
         )
-        self._segments.append(_Segment(columns.copy(), documents, times.astype(np.float32)))
+        few = np.minimum(times, np.iinfo(np.uint16).max).astype(np.uint16)
+        self._segments.append(_Segment(columns.copy(), documents, few))
         self._fresh = SparseRows()
         settled = len(self) // self._segment
         while settled % 2 == 0:  # like the carry of a binary counter
@@ -406,11 +407,18 @@ class Bm25:
         total = np.zeros(len(self), dtype=np.float32)
         average = self._total / max(1, len(self))
         norms = self._k1 * (1 - self._b + self._b * self._lengths[: len(self)] / average)
-        for segment in self._segments:
-            for (begin, end), weight in zip(segment.postings(columns), weights, strict=True):
-                if begin < end:
-                    documents, times = segment.documents[begin:end], segment.weights[begin:end]
-                    total[documents] += weight * times / (times + norms[documents])
+        found = [
+            (segment.documents[begin:end], segment.times[begin:end], weight)
+            for segment in self._segments
+            for (begin, end), weight in zip(segment.postings(columns), weights, strict=True)
+            if begin < end
+        ]
+        if found:  # all postings at once: a few passes over long arrays instead of many over short ones
+            documents = np.concatenate([held for held, _, _ in found])
+            times = np.concatenate([held for _, held, _ in found], dtype=np.float32)
+            weight_of = np.repeat([weight for *_, weight in found], [len(held) for held, *_ in found])
+            parts = weight_of * times / (times + norms[documents])
+            total += np.bincount(documents, parts, minlength=len(total))
         first = len(self) - len(self._fresh)
         if first < len(self):
             total[first:] = self._of_fresh(columns, weights, norms[first:])

@@ -8,12 +8,14 @@ restart reads on from there; without a file, or with one of another database, it
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +29,7 @@ from app.detectors.index import ExactIndex, UsearchIndex
 from app.detectors.learn import Trees
 from app.detectors.rank import BODY_CHARS, Case, Cases, Ranker
 from app.domain import Matrix, Ticket
+from app.errors import TryLater
 from app.ports import VectorIndex
 from app.runtime import Runtime
 from app.settings import MODELS
@@ -45,7 +48,8 @@ BATCH = 200
 SAVED_FROM = 20_000
 """Cases from which a restart is worth a file."""
 SAVED_EVERY_S = 1800.0
-FORMAT = 1
+FORMAT = 2
+READING = "the index is being read: nothing was searched"
 
 Numbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -87,6 +91,7 @@ class Casebook:
     """What can be found. `lock` guards everything but `vectors`, which readers may use at any time.
 
     A case has a document number, in the order of the vector log; a ticket's newest one counts.
+    `is_open` False: what was saved is not read yet, whoever asks first holds the lock and reads it.
     """
 
     vectors: VectorIndex  # by place in the vector log
@@ -96,6 +101,7 @@ class Casebook:
     seq: int = 0  # how far the vector log has been taken in
     place: tuple[int, str] = (0, "")  # how far the log of revisions has
     lock: threading.RLock = field(default_factory=threading.RLock)
+    is_open: bool = False
     saved_at: float = 0.0
     embedding: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(4, "embed a question"))
     recording: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "keep an answer"))
@@ -104,6 +110,16 @@ class Casebook:
     facets: NDArray[np.int32] = field(default_factory=lambda: np.zeros((1024, len(FILTERS)), np.int32))
     codes: dict[tuple[str, str], int] = field(default_factory=dict)  # of (filter, value), from 1
     waiting: dict[str, tuple[int, ...]] = field(default_factory=dict)  # facets of tickets not yet digested
+
+    @contextmanager
+    def locked(self, until: float) -> Iterator[None]:
+        """The lock, or TryLater when it is not free by then (time.monotonic)."""
+        if not self.lock.acquire(timeout=min(max(0.0, until - time.monotonic()), threading.TIMEOUT_MAX)):
+            raise TryLater(READING, after_s=2)
+        try:
+            yield
+        finally:
+            self.lock.release()
 
     def add(self, row: Searchable) -> None:
         """Take in one row of the vector log."""
@@ -163,16 +179,28 @@ def case(ticket: Ticket, vector: Matrix) -> Case:
                 ticket.attributes)  # fmt: skip
 
 
-def held(runtime: Runtime) -> Casebook:
-    """The casebook of this process, opened when first asked for; not necessarily caught up."""
+def held(runtime: Runtime, *, until: float = math.inf) -> Casebook:
+    """The casebook of this process, opened by who asks first; not necessarily caught up.
+
+    Whoever asks while another one opens it gets it at `until` (time.monotonic) as it is then: empty.
+    """
     with runtime.lock:
         if runtime.cases is None:
-            runtime.cases = _open(runtime)
+            runtime.cases = Casebook(ExactIndex(runtime.embedder.dim), shipped())
         book: Casebook = runtime.cases
+    if book.is_open:
+        return book
+    try:
+        with book.locked(until):
+            if not book.is_open:  # another one may have done it meanwhile
+                _open(runtime, book)
+    except TryLater:
+        if until == math.inf:
+            raise
     return book
 
 
-def catch_up(runtime: Runtime, book: Casebook, *, until: float | None = None) -> int:
+def catch_up(runtime: Runtime, book: Casebook, *, until: float = math.inf) -> int:
     """Take in what is committed, until `until` (time.monotonic); returns how many rows are still missing."""
     while True:
         with runtime.store.read() as session:
@@ -186,18 +214,19 @@ def catch_up(runtime: Runtime, book: Casebook, *, until: float | None = None) ->
             use_newest(session, book)
         if not vectors and not facets:
             return 0
-        if not book.lock.acquire(timeout=-1 if until is None else max(0.0, until - time.monotonic())):
-            return behind(runtime)
         try:
-            for row in facets:
-                if (row.revision, row.id) > book.place:
-                    book.note(row)
-            for found in vectors:
-                if found.seq > book.seq:
-                    book.add(found)
-        finally:
-            book.lock.release()
-        if until is not None and time.monotonic() > until:
+            with book.locked(until):
+                for row in facets:
+                    if (row.revision, row.id) > book.place:
+                        book.note(row)
+                for found in vectors:
+                    if found.seq > book.seq:
+                        book.add(found)
+        except TryLater:
+            if until == math.inf:
+                raise
+            return behind(runtime)
+        if time.monotonic() > until:
             return behind(runtime)
 
 
@@ -232,20 +261,26 @@ def _index(runtime: Runtime, count: int) -> VectorIndex:
     return ExactIndex(dim, capacity=max(1024, count + count // 8))
 
 
-def _open(runtime: Runtime) -> Casebook:
-    """The casebook as saved, or an empty one; a file that cannot be used is told of and left aside."""
+CONTENT = ("words", "at", "seqs", "facets", "current", "codes", "waiting", "seq", "place")
+
+
+def _open(runtime: Runtime, book: Casebook) -> None:
+    """Fill an empty casebook as saved; a file that cannot be used is told of and left aside."""
     with runtime.store.read() as session:
         count = tickets.count_vectors_after(session, runtime.embedder.model_id, 0)
-    book = Casebook(_index(runtime, count), shipped())
+    book.vectors = _index(runtime, count)
+    saved = Casebook(book.vectors, book.rankers)
     try:
-        _read(runtime, book, _folder(runtime) / "words.npz")
+        _read(runtime, saved, _folder(runtime) / "words.npz")
     except FileNotFoundError:
         pass
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         log.warning("the saved similar-case index cannot be used and is read anew: %s", error)
-        book = Casebook(book.vectors, book.rankers)
+    else:
+        for name in CONTENT:
+            setattr(book, name, getattr(saved, name))
     _reconcile(runtime, book)
-    return book
+    book.is_open = True
 
 
 def _read(runtime: Runtime, book: Casebook, path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import time
+import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from datetime import timedelta
 from typing import Any
 
@@ -32,7 +33,7 @@ FLUSH_S = 5.0
 
 def judge(runtime: Runtime, query_id: str, *, ticket: str, verdict: str, actor: str) -> None:
     """Keep what a person said of one answer. Raises NotFound, or Invalid for a case that was not in it."""
-    held(runtime).recording.submit(int).result(FLUSH_S)  # answers given before this one are kept by now
+    _settle(held(runtime))
     with runtime.store.write() as session:
         shown = feedback.query(session, query_id)
         if shown is None:
@@ -40,6 +41,11 @@ def judge(runtime: Runtime, query_id: str, *, ticket: str, verdict: str, actor: 
         if ticket not in {row["ticket"] for row in shown}:
             raise Invalid(f"ticket {ticket} was not in the answer to {query_id}", pointer="/ticket")
         feedback.keep(session, query_id, ticket, verdict=verdict, at=runtime.now(), actor=actor)
+
+
+def _settle(book: Casebook) -> None:
+    """Answers given before this moment are kept, unless the store is busy for long."""
+    wait([book.recording.submit(int)], timeout=FLUSH_S)
 
 
 # -- fitting to this desk -------------------------------------------------------------------------------
@@ -126,7 +132,7 @@ def _of_links(
 
 
 def _looked_up(book: Casebook, ticket: Ticket, vector: Any, same: frozenset[str]) -> Example:
-    query = similar.Query(case(ticket, vector), ticket.created_at, False, {}, time.monotonic())
+    query = similar.Query(case(ticket, vector), ticket.created_at, False, {}, math.inf)
     candidates = similar.search(book, query).candidates
     assert candidates is not None
     ids = [book.words.ticket_ids[number] for number in candidates.numbers.tolist()]
@@ -150,6 +156,7 @@ def _of_verdicts(said: Sequence[Judged]) -> list[tuple[str, Example]]:
 def quality(runtime: Runtime) -> dict[str, Any]:
     """What was asked and said lately, how well the probabilities held, and what ranks now."""
     book = held(runtime)
+    _settle(book)
     with runtime.store.read() as session:
         use_newest(session, book)
         asked = feedback.counts(session, since=runtime.now() - REPORTED)

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ from app.detectors.rank import DENSE, Candidates, Case, Match, Ranker, answer
 from app.detectors.signature import signatures
 from app.detectors.text import embedding_text
 from app.domain import Matrix, Pattern, Ticket, TopicKind, sortable_id
-from app.errors import ForeshockError
+from app.errors import ForeshockError, TryLater
 from app.ingest import normalise
 from app.ingest.redact import redact
 from app.pipeline.cases import Casebook, Mask, case, catch_up, held
@@ -38,7 +38,7 @@ MOST_TEXT = 20_000  # characters of a question that are read
 MOST_SUBJECT = 200  # a first line longer than this is no title
 ALIKE = 0.6  # a share of what could be reached, from which on it is worth saying
 FIXES = 5
-MEMBERS = 500  # resolved cases of the pattern whose resolutions are compared
+MEMBERS = 200  # newest resolved cases of the pattern whose resolutions are compared
 EMBED_SHARE, CATCH_UP_SHARE = 0.5, 0.25  # of the budget, at most
 LATE = "the model did not answer in time: found by words alone"
 FAILED = "the model failed: found by words alone"
@@ -67,6 +67,7 @@ class Found:
     matches: tuple[Match, ...] = ()
     candidates: Candidates | None = None
     problem: str = ""
+    searched: int = 0  # cases that were known then and pass the filters
 
 
 def similar(
@@ -81,11 +82,11 @@ def similar(
 ) -> dict[str, Any]:
     """Answer a similar-case query as the API shows it; abstains when nothing is likely to be the same."""
     started = time.monotonic()
-    book = held(runtime)
     query = Query(
         Case("", as_of or runtime.now(), "", "", "", np.zeros(0, np.float32), {}),
         as_of or runtime.now(), as_of is None, filters, started + runtime.settings.similar_budget_ms / 1000,
     )  # fmt: skip
+    book = held(runtime, until=time.monotonic() + query.left(CATCH_UP_SHARE))
     query = _put(runtime, book, query, text=text, ticket_id=ticket_id)
     missing = catch_up(runtime, book, until=time.monotonic() + query.left(CATCH_UP_SHARE))
     found = search(book, query, k)
@@ -93,7 +94,7 @@ def similar(
     likely = [m for m in found.matches if m.probability >= floor(runtime, ranker)][:k]
     behind = f"{missing} new tickets are not searched yet" if missing else ""
     problem = "; ".join(filter(None, (found.problem, behind)))
-    nothing = "" if likely else "no earlier case is likely enough to be the same issue"
+    nothing = "" if likely else _nothing(found, query)
     answered: dict[str, Any] = {
         "query_id": _query_id(query),
         "model": runtime.embedder.model_id,
@@ -107,6 +108,15 @@ def similar(
     _record(runtime, book, query, found, likely, answered)
     answered["took_ms"] = int(1000 * (time.monotonic() - started))
     return answered
+
+
+def _nothing(found: Found, query: Query) -> str:
+    """Why no case is shown, where that is not a problem of our own."""
+    if found.candidates is None:
+        return ""
+    if not found.searched:
+        return "no earlier case passes the filters" if query.filters else "there is no earlier case"
+    return "no earlier case is likely enough to be the same issue"
 
 
 def floor(runtime: Runtime, ranker: Ranker) -> float:
@@ -148,8 +158,15 @@ def _embedded(runtime: Runtime, book: Casebook, asked: Case, seconds: float) -> 
 
 
 def search(book: Casebook, query: Query, k: int = 1) -> Found:
-    """Earlier cases, the likeliest to be the same issue first."""
-    with book.lock:
+    """Earlier cases, the likeliest to be the same issue first; none where the casebook is not free in time."""
+    try:
+        return _search(book, query, k)
+    except TryLater as busy:
+        return Found(problem=str(busy))
+
+
+def _search(book: Casebook, query: Query, k: int) -> Found:
+    with book.locked(query.until):
         mask = _allowed(book, query)
     nearest, problem = np.empty(0, np.int64), query.problem
     if not problem:
@@ -157,7 +174,7 @@ def search(book: Casebook, query: Query, k: int = 1) -> Found:
             nearest = _nearest(book, query, mask)
         except ForeshockError:
             problem = "the vector index did not answer in time: found by words alone"
-    with book.lock:
+    with book.locked(query.until):
         mask = np.concatenate((mask, np.zeros(len(book.words) - len(mask), dtype=np.bool_)))
         mask &= ~np.isnan(book.at[: len(mask)])  # gone in the meantime
         numbers = book.numbers(nearest)
@@ -165,8 +182,9 @@ def search(book: Casebook, query: Query, k: int = 1) -> Found:
         candidates = book.words.candidates(
             query.case, numbers, None if problem else lambda some: _cosines(book, query, some), among=mask
         )
-        ranker = book.rankers.words if problem else book.rankers.whole
-        return Found(answer(book.words, candidates, ranker, k=k).matches, candidates, problem)
+    ranker = book.rankers.words if problem else book.rankers.whole
+    matches = answer(book.words, candidates, ranker, k=k).matches
+    return Found(matches, candidates, problem, searched=int(mask.sum()))
 
 
 def _allowed(book: Casebook, query: Query) -> Mask:
@@ -199,13 +217,12 @@ def _record(
     runtime: Runtime, book: Casebook, query: Query, found: Found, shown: Sequence[Match],
     answered: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Keep what was answered, for feedback; a store that is busy does not hold up the answer."""
+    """Keep what was answered, for feedback, behind the answer: nobody waits for the store to write."""
     rows = [_remembered(found, match) for match in shown]
-    waiting = book.recording.submit(
+    book.recording.submit(
         _keep, runtime, answered["query_id"], at=query.before, ticket_id=query.case.ticket_id or None,
         answer=rows, degraded=answered["degraded"], ranker=book.rankers.version,
     )  # fmt: skip
-    wait([waiting], timeout=query.left())
 
 
 def _keep(runtime: Runtime, query_id: str, **values: Any) -> None:
@@ -271,9 +288,9 @@ def _why(match: Match) -> list[str]:
     """What speaks for the case, in words."""
     said = []
     if match.cosine >= ALIKE:
-        said.append("means the same")
+        said.append("similar meaning")
     if match.title >= ALIKE or match.words >= ALIKE:
-        said.append("uses the same words")
+        said.append("similar words")
     said += [f"same {name}" for name in match.same]
     return said or ["shares rare words"]
 
@@ -314,13 +331,19 @@ def _resolutions(found: Iterable[Outcome], query: Query) -> list[dict[str, Any]]
     known = [o for o in found if o.resolution and o.resolved_at <= query.before]
     for outcome in sorted(known, key=lambda o: (len(o.resolution), o.resolution, o.id)):
         said = set(lexical.tokens(outcome.resolution))
-        home = next((g for words, g in groups if len(words & said) >= ALIKE * len(words | said)), None)
+        home = next((g for words, g in groups if _is_alike(words, said)), None)
         if home is None:
             groups.append((said, [outcome]))
         else:
             home.append(outcome)
     told = [_resolution(group, query) for _, group in groups]
     return sorted(told, key=lambda r: (-r["n"], r["label"]))[:FIXES]
+
+
+def _is_alike(one: set[str], other: set[str]) -> bool:
+    """Whether two resolutions share most of their words; where one is far shorter they cannot."""
+    fewer, more = sorted((len(one), len(other)))
+    return fewer >= ALIKE * more and len(one & other) >= ALIKE * len(one | other)
 
 
 def _resolution(group: Sequence[Outcome], query: Query) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class VectorRow(SQLModel, table=True):
 
     __tablename__ = "vector"
     __table_args__ = (
+        Index("vector_by_model", "model_id", "seq"),  # the log as a cache follows it
         Index("vector_by_text", "model_id", "text_hash"),
         Index("vector_by_ticket", "ticket_id"),
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from app.domain import (
     EPOCH,
@@ -98,6 +100,26 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
     store.migrate()
     with store.read() as session:
         assert tickets.total(session) == 1
+
+
+def test_a_database_of_the_first_schema_gets_the_index_a_cache_follows_the_vector_log_by(
+    tmp_path: Path,
+) -> None:
+    store = Store(f"sqlite:///{tmp_path}/old.sqlite3")
+    store.migrate()
+    saved(store, 1)
+    with store.write() as session:
+        session.execute(text("DROP INDEX vector_by_model"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert store.pending_migration() == "0001 -> 0002"
+    store.migrate()
+    assert store.pending_migration() is None
+    after = "EXPLAIN QUERY PLAN SELECT seq FROM vector WHERE model_id = 'm' AND seq > 1 ORDER BY seq LIMIT 9"
+    with store.read() as session:
+        assert tickets.total(session) == 1
+        (step,) = session.execute(text(after)).all()
+    assert "vector_by_model (model_id=? AND seq>?)" in step.detail  # and no sort
+    store.close()
 
 
 # --- tickets ----------------------------------------------------------------------------------------

@@ -215,6 +215,22 @@ def test_readers_see_whole_rows_while_the_writer_works(make: Callable[[int], Vec
         writing.result()
 
 
+@pytest.mark.parametrize("every", [1, 9])
+def test_rows_closer_than_eight_bits_can_tell_are_still_ranked_exactly(every: int) -> None:
+    """A burst: three thousand near copies of few texts, some with one component far above the others."""
+    centres = unit_rows(5, seed=21, dim=96)
+    centres[3:, 7] = 2.0
+    rows = np.repeat(centres, 600, axis=0) + np.random.default_rng(22).normal(scale=2e-3, size=(3_000, 96))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+    index = ExactIndex(96)
+    index.upsert(range(3_000), rows)
+    among = np.arange(0, 3_000, every)
+    for query in rows[::250]:
+        truth = rows[among].astype(np.float64) @ query.astype(np.float64)
+        best = among[np.lexsort((among, -truth.astype(np.float32)))[:10]]
+        assert index.search(query, 10, among=among).seqs.tolist() == best.tolist()
+
+
 # The rest is about the graph alone.
 
 

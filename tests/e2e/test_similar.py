@@ -126,6 +126,18 @@ def test_a_broken_model_gives_the_cases_found_by_words(desk: Runtime) -> None:
     assert titles(found) == {PROBLEMS[0]}
 
 
+def test_who_asks_while_the_index_is_being_read_is_told_so_in_time(desk: Runtime) -> None:
+    book = cases.ready(desk)
+    desk.settings = desk.settings.model_copy(update={"similar_budget_ms": 300})
+    with book.lock:
+        found = ask(client_of(desk))
+    assert found["degraded"]
+    assert found["abstained"]
+    assert found["reason"] == "the index is being read: nothing was searched"
+    assert found["took_ms"] < 1000
+    assert ask(client_of(desk))["items"]
+
+
 def test_a_stored_ticket_needs_no_model(desk: Runtime) -> None:
     (ticket,) = [id_ for id_, n in cases.ready(desk).current.items() if n == 0]
     desk.embedder = BrokenEmbedder()
@@ -170,8 +182,10 @@ def test_a_filter_sees_a_change_of_status_at_once(desk: Runtime, api: TestClient
     assert "T-0000" in {i["external_id"] for i in ask(api, filters={"status": "open"})["items"]}
 
 
-def test_a_filter_nothing_matches_abstains(api: TestClient) -> None:
-    assert ask(api, filters={"product": "No such product"})["abstained"]
+def test_a_filter_nothing_matches_abstains_and_says_that_it_was_the_filter(api: TestClient) -> None:
+    found = ask(api, filters={"product": "No such product"})
+    assert found["abstained"]
+    assert found["reason"] == "no earlier case passes the filters"
 
 
 def test_a_repeated_question_is_answered_304(api: TestClient) -> None:

@@ -265,7 +265,7 @@ def test_h_todays_repeat_finds_the_past_incident_and_what_resolved_it(desk: Desk
     past = desk.ids("past-incident")
     assert found["items"][0]["ticket"] in past
     assert sum(i["ticket"] in past for i in found["items"]) >= 4
-    assert "means the same" in found["items"][0]["why"]
+    assert "similar meaning" in found["items"][0]["why"]
     best = found["resolutions"][0]
     assert "metadata" in best["label"]
     assert best["n"] >= 3
