@@ -102,7 +102,7 @@ def test_migrating_again_changes_nothing(store: Store) -> None:
         assert tickets.total(session) == 1
 
 
-def test_a_database_of_the_first_schema_gets_the_index_a_cache_follows_the_vector_log_by(
+def test_an_older_database_gets_the_index_a_cache_follows_the_vector_log_by(
     tmp_path: Path,
 ) -> None:
     store = Store(f"sqlite:///{tmp_path}/old.sqlite3")
@@ -110,8 +110,8 @@ def test_a_database_of_the_first_schema_gets_the_index_a_cache_follows_the_vecto
     saved(store, 1)
     with store.write() as session:
         session.execute(text("DROP INDEX vector_by_model"))
-        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    assert store.pending_migration() == "0001 -> 0002"
+        session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    assert store.pending_migration() == "0002 -> 0003"
     store.migrate()
     assert store.pending_migration() is None
     after = "EXPLAIN QUERY PLAN SELECT seq FROM vector WHERE model_id = 'm' AND seq > 1 ORDER BY seq LIMIT 9"

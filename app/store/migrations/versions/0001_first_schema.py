@@ -147,7 +147,7 @@ def upgrade() -> None:
         batch_op.create_index("delivery_by_subscription", ["subscription_id", "created_at"], unique=False)
         batch_op.create_index(
             "delivery_due",
-            ["subscription_id", "next_at", "id"],
+            ["next_at"],
             unique=False,
             sqlite_where=sa.text("state = 'pending'"),
             postgresql_where=sa.text("state = 'pending'"),
