@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.detectors.grouping import Grouping, Item, Parameters, RevisionKind, Snapshot
+from app.detectors.grouping.near import Rows, nearest
 from app.domain import Signature
 
 DIM = 32
@@ -84,6 +85,28 @@ def test_three_alike_tickets_found_a_pattern_and_a_fourth_joins_it() -> None:
     assert decisions[2].new
     assert decisions[3].pattern_id == decisions[2].pattern_id
     assert engine.pattern_of("t0") == decisions[2].pattern_id
+
+
+def test_of_many_tickets_only_those_nearest_in_time_are_compared() -> None:
+    rows = Rows(DIM)
+    for n in range(6):
+        rows.put(f"t{n}", item(f"t{n}", 1).vector, 100.0 * n)
+    vector = item("new", 1).vector
+    all_inside = nearest(rows, vector, 600.0, wanted=9, window_s=450.0, compared=9)
+    assert sorted(all_inside) == ["t2", "t3", "t4", "t5"]
+    assert sorted(nearest(rows, vector, 600.0, wanted=9, window_s=450.0, compared=2)) == ["t4", "t5"]
+    assert nearest(rows, vector, 600.0, wanted=2, window_s=450.0, compared=9) == all_inside[:2]
+
+
+def test_an_old_twin_is_found_at_night_when_newer_tickets_took_its_place_in_the_comparison() -> None:
+    engine = Grouping(DIM, Parameters(compared=2))
+    for n in range(2):
+        engine.place(item(f"twin{n}", 1, day=n / 100))
+    for n in range(3):
+        engine.place(item(f"other{n}", 50 + n, day=0.1 + n / 100))
+    assert engine.place(item("twin2", 1, day=0.2)).pattern_id is None
+    (revision,) = engine.consolidate(START + timedelta(days=1))
+    assert (revision.kind, revision.ticket_ids) == (RevisionKind.FOUNDED, ("twin0", "twin1", "twin2"))
 
 
 def test_unlike_tickets_stay_ungrouped() -> None:

@@ -5,8 +5,8 @@ equal purity: blending the mean with the nearest members of a pattern (same trad
 lower `join`); founding at a lower threshold with more tickets (no issue was found earlier);
 whitening by the patterns' own scatter and hubness correction (lost 1 to 8 points of F in batch); a lower
 `join` with stricter merging (takes in 6 points more of an emerging issue, but older look-alikes then
-swallow it before it has a pattern of its own). Smoothing vectors by their neighbours gained 7 points of
-pattern purity in batch, but needs every new ticket's neighbours among all, so it waits for an index.
+swallow it before it has a pattern of its own). Smoothing vectors by their neighbours gained 2 points of F
+in batch, but online only on one of two data sets (CONTRIBUTING, Decisions).
 """
 
 from app.detectors.grouping.calibrate import Calibration, Dial, calibrate, centred, join_by_labels

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from app.detectors.grouping.linkage import BLOCK, average_linkage, similar_pairs
 from app.detectors.grouping.locks import Dissolve, Leave, Merge, Part
+from app.detectors.grouping.near import SLACK
 from app.detectors.grouping.place import NO_MATCH, by_signature, found, rank, rough_scores
-from app.detectors.grouping.state import SLACK, Group, Item, Member, State, exact_sum
+from app.detectors.grouping.state import Group, Item, Member, State, exact_sum
 
 MOVES = 2
 ROUNDS = 8
@@ -258,13 +259,13 @@ def _part(state: State, group: Group, halves: Halves, at: datetime) -> Revision:
 
 
 def _merge(state: State, at: datetime) -> list[Revision]:
-    names = sorted(name for name, group in state.groups.items() if group.count)
-    if len(names) < 2:
+    living = [group for group in state.groups.values() if group.count]
+    groups = sorted(living, key=lambda group: (not group.members, group.id))
+    active = sum(bool(group.members) for group in groups)
+    if len(groups) < 2 or not active:
         return []
-    groups = [state.groups[name] for name in names]
-    means = np.stack([state.means.matrix[state.means.row(name)] for name in names])
-    active = [bool(group.members) for group in groups]
-    pairs = ((i, j) for i, j in similar_pairs(means, state.parameters.merge) if active[i] or active[j])
+    means = state.means.matrix[[state.means.row(group.id) for group in groups]]
+    pairs = similar_pairs(means, state.parameters.merge, first=active)
     clusters = average_linkage(
         np.stack([group.total for group in groups]),
         [group.count for group in groups],

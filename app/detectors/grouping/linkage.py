@@ -12,15 +12,19 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.detectors.grouping.state import DIGITS, SLACK, Rows32
+from app.detectors.grouping.near import DIGITS, SLACK, Rows32
 
 BLOCK = 2048
 
 
-def similar_pairs(rows: Rows32, threshold: float) -> Iterable[tuple[int, int]]:
-    """Pairs (i < j) of rows whose product reaches `threshold`, within float32 error."""
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK] @ rows[start:].T
+def similar_pairs(rows: Rows32, threshold: float, *, first: int | None = None) -> Iterable[tuple[int, int]]:
+    """Pairs (i < j) of rows whose product reaches `threshold`, within float32 error.
+
+    `first`: only pairs with one of so many first rows.
+    """
+    end = len(rows) if first is None else first
+    for start in range(0, end, BLOCK):
+        block = rows[start : min(start + BLOCK, end)] @ rows[start:].T
         near = np.nonzero(np.triu(block >= threshold - SLACK, 1))
         yield from zip((near[0] + start).tolist(), (near[1] + start).tolist(), strict=True)
 

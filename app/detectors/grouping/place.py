@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.detectors.grouping.locks import Join
-from app.detectors.grouping.state import DIGITS, SLACK, Group, Item, Rows32, State
+from app.detectors.grouping.near import DIGITS, SLACK, Rows32, nearest
+from app.detectors.grouping.state import Group, Item, State
 
 
 class Match(NamedTuple):
@@ -227,23 +228,17 @@ def _near(state: State, item: Item, other: Item) -> bool:
 
 
 def neighbours(state: State, item: Item) -> list[Item]:
-    """The nearest ungrouped tickets inside the pool window, nearest first."""
-    rows = state.pool_rows
-    window = state.parameters.pool_days * 86400.0
-    wanted = state.parameters.neighbours
-    if not len(rows):
-        return []
-    rough = rows.matrix @ item.vector.astype(np.float32)
-    rough[np.abs(rows.at - item.at.timestamp()) > window] = -2.0
-    bound = np.partition(rough, -wanted)[-wanted] if len(rough) > wanted else np.float32(-1.5)
-    wide = item.vector.astype(np.float64)
-    scored = []
-    for row in np.flatnonzero(rough >= max(bound - SLACK, -1.5)):
-        other = state.pool[rows.names[row]]
-        if not _apart(state, item, other):
-            score = round(float(wide @ other.vector.astype(np.float64)), DIGITS)
-            scored.append((-score, other.ticket_id))
-    return [state.pool[name] for _, name in sorted(scored)[:wanted]]
+    """The nearest ungrouped tickets inside the pool window, nearest first, less those of another cause."""
+    parameters = state.parameters
+    names = nearest(
+        state.pool_rows,
+        item.vector,
+        item.at.timestamp(),
+        wanted=parameters.neighbours,
+        window_s=parameters.pool_days * 86400.0,
+        compared=parameters.compared,
+    )
+    return [other for name in names if not _apart(state, item, other := state.pool[name])]
 
 
 def _apart(state: State, one: Item, other: Item) -> bool:

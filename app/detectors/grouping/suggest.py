@@ -9,7 +9,8 @@ import numpy as np
 
 from app.detectors.grouping.consolidate import divide, may_merge, survivor_first
 from app.detectors.grouping.linkage import average_linkage, similar_pairs
-from app.detectors.grouping.state import DIGITS, Group, Item, State, exact_sum
+from app.detectors.grouping.near import DIGITS
+from app.detectors.grouping.state import Group, Item, State, exact_sum
 from app.domain import Suggestion, SuggestionKind
 
 SIBLING_GAP = 0.08  # patterns this close below the merge threshold may be siblings
