@@ -158,6 +158,10 @@ NOUNS: dict[str, dict[str, Any]] = {
         "id": "key_01m7m3m7s0mc9yvdq0tayb31wc", "name": "helpdesk", "scopes": ["write"], "created_at": AT,
         "used_at": Maybe(AT), "revoked_at": Maybe(AT), "secret": Extra("fsk_..."),
     },
+    "ReportPost": {
+        "id": "rep_01m7m3m7s0mc9yvdq0tayb31wc", "recipient": "lead@example.com", "every": "weekly", "by": "plan",
+        "created_at": AT, "actor": "Ann", "sent_until": "2026-11-16", "error": "",
+    },
     "Act": {
         "id": "act_01m7m3m7s0mc9yvdq0tayb31wc", "at": AT, "actor": "Ann", "type": "setting.chosen",
         "subject": "alerts_per_week", "data": _free(value=3),
@@ -232,6 +236,7 @@ ANSWERS: dict[str, Any] = {
     "listUsers": _page("User"), "createUser": Noun("User"), "changeUser": Noun("User"),
     "resetPassword": {"password": "sooty-otter-mends-blue-kettle"},
     "listKeys": _page("Key"), "createKey": Noun("Key"),
+    "listReportPosts": _page("ReportPost"), "addReportPost": Noun("ReportPost"),
     **dict.fromkeys(("getSettings", "changeSettings", "resetSetting"), Map({"alerts_per_week": {
         "value": Some(3.0), "from": "chosen", "chosen_by": Maybe("Ann"), "chosen_at": Maybe(AT)}})),
     "listAudit": _page("Act"), "erase": {"tickets": 3},

@@ -74,7 +74,7 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
     (copy / name).unlink()
     with pytest.raises(Invalid, match=f"{name} is missing. Restore the folder") as raised:
         load_embedder(copy)
-    assert raised.value.pointer == "EMBEDDING_MODEL"
+    assert raised.value.pointer == "FORESHOCK_MODEL"
 
 
 def test_an_altered_file_is_named(copy: Path) -> None:
