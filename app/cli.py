@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -130,8 +131,10 @@ def worker(config: Config = None) -> None:
 def mcp(config: Config = None) -> None:
     """Answer an AI agent over MCP on standard input and output: similar cases, emerging issues, briefs."""
     from app.mcp import mcp_server
+    from app.pipeline import cases
 
     with _runtime(config) as runtime:
+        threading.Thread(target=lambda: cases.ready(runtime), daemon=True, name="warm the index").start()
         mcp_server(runtime).run("stdio")
 
 

@@ -102,7 +102,7 @@ def similar(
         "took_ms": 0,
         "degraded": bool(problem),
         "abstained": not likely,
-        "reason": "; ".join(filter(None, (nothing, problem))),
+        "reason": problem or nothing,
         **_told(runtime, likely, query, include),
     }
     _record(runtime, book, query, found, likely, answered)
