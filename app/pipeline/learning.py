@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
 from datetime import timedelta
 from typing import Any
 
@@ -28,12 +27,10 @@ MOST_LINKS = 1000  # newest links that are looked up again
 CALIBRATE_FROM = 30  # judged cases before the probabilities are shifted
 BINS = 5
 REPORTED = timedelta(days=90)
-FLUSH_S = 5.0
 
 
 def judge(runtime: Runtime, query_id: str, *, ticket: str, verdict: str, actor: str) -> None:
     """Keep what a person said of one answer. Raises NotFound, or Invalid for a case that was not in it."""
-    _settle(held(runtime))
     with runtime.store.write() as session:
         shown = feedback.query(session, query_id)
         if shown is None:
@@ -41,11 +38,6 @@ def judge(runtime: Runtime, query_id: str, *, ticket: str, verdict: str, actor: 
         if ticket not in {row["ticket"] for row in shown}:
             raise Invalid(f"ticket {ticket} was not in the answer to {query_id}", pointer="/ticket")
         feedback.keep(session, query_id, ticket, verdict=verdict, at=runtime.now(), actor=actor)
-
-
-def _settle(book: Casebook) -> None:
-    """Answers given before this moment are kept, unless the store is busy for long."""
-    wait([book.recording.submit(int)], timeout=FLUSH_S)
 
 
 # -- fitting to this desk -------------------------------------------------------------------------------
@@ -156,7 +148,6 @@ def _of_verdicts(said: Sequence[Judged]) -> list[tuple[str, Example]]:
 def quality(runtime: Runtime) -> dict[str, Any]:
     """What was asked and said lately, how well the probabilities held, and what ranks now."""
     book = held(runtime)
-    _settle(book)
     with runtime.store.read() as session:
         use_newest(session, book)
         asked = feedback.counts(session, since=runtime.now() - REPORTED)

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -217,12 +217,13 @@ def _record(
     runtime: Runtime, book: Casebook, query: Query, found: Found, shown: Sequence[Match],
     answered: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Keep what was answered, for feedback, behind the answer: nobody waits for the store to write."""
+    """Keep what was answered, for feedback; a store that is busy does not hold up the answer."""
     rows = [_remembered(found, match) for match in shown]
-    book.recording.submit(
+    waiting = book.recording.submit(
         _keep, runtime, answered["query_id"], at=query.before, ticket_id=query.case.ticket_id or None,
         answer=rows, degraded=answered["degraded"], ranker=book.rankers.version,
     )  # fmt: skip
+    wait([waiting], timeout=query.left())
 
 
 def _keep(runtime: Runtime, query_id: str, **values: Any) -> None:
