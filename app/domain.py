@@ -301,6 +301,7 @@ class Pattern:
     split_from: str | None = None
     pinned: bool = False
     owner: str = ""
+    came_with: str | None = None  # the release people say it came with
     dismissed_at: datetime | None = None  # said to be no pattern; it goes on absorbing, silently
     version: int = 1  # grows with every change: its ETag and its per-pattern event sequence
 

@@ -86,6 +86,7 @@ NOUNS: dict[str, dict[str, Any]] = {
         "id": PAT, "name": "Export fails with E-4031", "named_by": "engine", "phrases": ["export fails"],
         "state": "escalating", "signature": Maybe("E-4031"), "tickets": 23, "customers": 17, "first_at": AT,
         "last_at": AT, "founded_at": AT, "merged_into": Maybe(PAT), "split_from": Maybe(PAT), "owner": "Ann",
+        "came_with": Maybe("rel_01m7m3m7s0mc9yvdq0tayb31wc"),
         "version": 7, "links": {"self": f"/v1/patterns/{PAT}", "page": f"/patterns/{PAT}"},
         "edit_id": Extra("edt_01m7m3m7s0mc9yvdq0tayb31wc"),
     },
@@ -191,7 +192,7 @@ ANSWERS: dict[str, Any] = {
     "listPatterns": _page("Pattern"),
     "getPattern": {**NOUNS["Pattern"], "alerts": [Noun("Alert")], "common_thread": [Noun("Thread")]},
     "listPatternTickets": _page("Ticket"), "listPatternEvents": _page("Event"), "listPatternEdits": _page("Edit"),
-    "renamePattern": Noun("Pattern"), "mergePattern": Noun("Pattern"), "editPattern": Noun("Pattern"),
+    "renamePattern": Noun("Pattern"), "linkRelease": Noun("Pattern"), "mergePattern": Noun("Pattern"), "editPattern": Noun("Pattern"),
     "getPatternBrief": _free(pattern=PAT, name="Export fails with E-4031", tickets=23, customers=17),
     "getReport": {**_SPAN, "by": "plan", "time_zone": "UTC", "tables": [
         {"key": "volume", "title": "Volume", "note": "", "columns": ["plan"],

@@ -99,6 +99,21 @@ def rename(
     return answer(request, schemas.pattern(found), tag=tag(found))
 
 
+@router.put("/{id}/release", operation_id="linkRelease")
+def link_release(
+    request: Request,
+    run: Run,
+    actor: Writer,
+    id: str,
+    content: schemas.ReleaseLinkIn,
+    if_match: IfMatch = None,
+) -> Response:
+    """Say which release a pattern came with; null takes that back."""
+    _unchanged(run, id, if_match)
+    found = review.link_release(run, id, content.release_id, actor=actor)
+    return answer(request, schemas.pattern(found), tag=tag(found))
+
+
 @router.post("/{id}/merge", operation_id="mergePattern")
 def merge(
     request: Request, run: Run, actor: Writer, id: str, content: schemas.MergeIn, if_match: IfMatch = None

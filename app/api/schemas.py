@@ -186,6 +186,13 @@ class RenameIn(Wire):
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 
 
+class ReleaseLinkIn(Wire):
+    """The release a pattern came with; null takes that back."""
+
+    model_config = _example({"release_id": "rel_01m7m3m7s0mc9yvdq0tayb31wc"})
+    release_id: Text | None
+
+
 class MergeIn(Wire):
     """The pattern named here is merged into the one in the address."""
 
@@ -431,7 +438,8 @@ def pattern(p: Pattern) -> dict[str, Any]:
         "id": p.id, "name": p.name, "named_by": p.name_by, "phrases": list(p.phrases),
         "state": p.state.value, "signature": p.signature, "tickets": p.tickets, "customers": p.customers,
         "first_at": time(p.first_at), "last_at": time(p.last_at), "founded_at": time(p.founded_at),
-        "merged_into": p.merged_into, "split_from": p.split_from, "owner": p.owner, "version": p.version,
+        "merged_into": p.merged_into, "split_from": p.split_from, "owner": p.owner,
+        "came_with": p.came_with, "version": p.version,
         "links": {"self": f"/v1/patterns/{p.id}", "page": f"/patterns/{p.id}"},
     }  # fmt: skip
 

@@ -28,6 +28,7 @@ EVENTS = {
     "pattern.created": "Tickets turned out to be one problem",
     "pattern.changed": "A pattern's state changed",
     "pattern.renamed": "A person named a pattern",
+    "pattern.linked": "A person said which release a pattern came with, or took that back",
     "pattern.merged": "A pattern lives on under another id",
     "pattern.split": "Part of a pattern became one of its own",
     "pattern.returned": "A dormant pattern has new tickets",
@@ -81,7 +82,7 @@ _OWN: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "pattern": (
         ("pattern_id", "pattern_sequence", "name", "state", "tickets", "customers"),
-        {"was": _TEXT, "reason": _TEXT, "fix": _TEXT, "split_from": _MAYBE},
+        {"was": _TEXT, "reason": _TEXT, "fix": _TEXT, "release": _TEXT, "split_from": _MAYBE},
     ),
     "fix": (
         ("pattern_id", "fix", "outcome", "sentence", "ratio", "low", "high"),

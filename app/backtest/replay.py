@@ -18,7 +18,7 @@ from app.domain import Event, RawTicket, Release, Ticket
 from app.pipeline import lease
 from app.pipeline.detect import NOTE as DETECT_NOTE
 from app.pipeline.detect import detect
-from app.pipeline.digest import digest
+from app.pipeline.digest import BATCH, digest
 from app.pipeline.intake import accept
 from app.runtime import Runtime
 from app.settings import Settings
@@ -138,7 +138,7 @@ def replay(
         if is_stopped():
             return False
         clock.at = at
-        while digest(runtime, until=at):
+        while digest(runtime, until=at) == BATCH:
             pass
         detect(runtime, at)
         progress(int(np.searchsorted(times, at.timestamp(), side="right")), len(ordered))

@@ -257,19 +257,19 @@ def _forecast(hourly: Floats, edges: Floats) -> Floats:
     A decayed mean by hour of the week, smoothed 1-2-1 over the clock; what came, as long as there is no
     earlier week.
     """
-    days = len(hourly)
-    length = np.diff(edges).reshape(days, 24) / 3600.0
+    length = np.diff(edges).reshape(-1, 24) / 3600.0
     decay = 2.0 ** (-7.0 / FORECAST_HALF_LIFE_DAYS)
     total, hours = np.zeros((7, 24)), np.zeros((7, 24))
     forecast = hourly.copy()
-    for d in range(days):
-        w = d % 7
-        if d >= 7:
-            rate = total[w] / np.maximum(hours[w], 1e-9)
-            smooth = np.convolve(np.concatenate([rate[-1:], rate, rate[:1]]), (0.25, 0.5, 0.25), "valid")
-            forecast[d] = smooth * length[d]
-        total[w] = total[w] * decay + hourly[d]
-        hours[w] = hours[w] * decay + length[d]
+    for first in range(0, len(hourly), 7):
+        week = slice(first, first + 7)
+        n = len(hourly[week])
+        if first:
+            rate = total[:n] / np.maximum(hours[:n], 1e-9)
+            smooth = 0.25 * np.roll(rate, 1, axis=1) + 0.5 * rate + 0.25 * np.roll(rate, -1, axis=1)
+            forecast[week] = smooth * length[week]
+        total[:n] = total[:n] * decay + hourly[week]
+        hours[:n] = hours[:n] * decay + length[week]
     return forecast
 
 

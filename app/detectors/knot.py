@@ -519,13 +519,14 @@ def _line_slots(body: str) -> Slots:
 def strength(knot: Knot, *, earlier: int, weeks: float, tickets_per_week: float, topics: int) -> float:
     """The knot on the common scale: -log10 of false episodes per topic-week.
 
-    The scan looks once per ticket, and is wrong when what it found is no one problem or an old one.
-    `earlier` customers were in the knot's pattern in the `weeks` before it; `topics` is how many the desk's
-    budget is shared among, `tickets_per_week` its traffic.
+    It is wrong when what it found is no one problem, of which the scan has a chance at every ticket of the
+    desk's `tickets_per_week`, shared among its `topics`; or an old one, of which there is a chance at every
+    ticket of that problem: `earlier` customers were in the knot's pattern in the `weeks` before it.
     """
-    old = again(knot.customers - 1, history=max(knot.history, earlier), weeks=weeks)
-    false_per_week = tickets_per_week * (knot.false_per_1000 / 1000.0 + old)
-    return -math.log10(max(false_per_week, 1e-12) / max(1, topics))
+    history, weeks = max(knot.history, earlier), max(weeks, 1.0)
+    unrelated = tickets_per_week * knot.false_per_1000 / 1000.0 / max(1, topics)
+    old = (history + PRIOR_CUSTOMERS) / weeks * again(knot.customers - 1, history=history, weeks=weeks)
+    return -math.log10(max(unrelated + old, 1e-12))
 
 
 def again(others: int, *, history: int, weeks: float) -> float:

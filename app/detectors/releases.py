@@ -97,14 +97,16 @@ class Outcome(StrEnum):
 class Verdict:
     """Whether a fix worked: the rate after over the rate before with its interval, at equal traffic.
 
-    `until` is when, if nothing more comes, there will be enough data; None once decided or when silent.
+    `since` is where the time before begins. `until` is when, if nothing more comes, there will be enough
+    data; None once decided or when silent.
     """
 
     outcome: Outcome
     ratio: float
     low: float
     high: float
-    before: int  # customers in the weeks before the fix, once a day
+    since: datetime
+    before: int  # customers from then to the fix, once a day
     after: int
     expected: float  # customers that would have come after it at the level before
     until: datetime | None
@@ -126,18 +128,26 @@ def rate_ratio(before: float, after: float, exposure: float) -> tuple[float, flo
     return ratio, low if after else 0.0, high
 
 
-def fix_verdict(series: Series, desk: Desk, fix: Release, at: float) -> Verdict:
+def fix_verdict(
+    series: Series, desk: Desk, fix: Release, at: float, *, onset: datetime | None = None
+) -> Verdict:
     """Did `fix` end the topic's problem, as far as `at` can tell?
 
-    `desk` must hold the traffic of the sources the topic's tickets come from. Recovered needs a week of
-    traffic and an interval below MARGIN; not yet needs an interval above it; all else is too little data.
+    `desk` must hold the traffic of the sources the topic's tickets come from; `onset` is when the rise the
+    fix is meant to end began, where one was told of: quiet weeks before it are no level to fall below.
+    Recovered needs a week of traffic and an interval below MARGIN; not yet needs an interval above it; all
+    else is too little data.
     """
     done = fix.at.timestamp()
     begin = max(done - FIX_BEFORE_DAYS * DAY_S, float(series.at[0]) if len(series.at) else done)
+    if onset is not None:
+        begin = max(begin, min(onset.timestamp(), done))
     marks = np.array([begin, done]), np.array([done, at])
     ledger = Ledger.build([series], desk)
     seen = ledger.between(np.array([0]), *marks)[0]  # (before/after, block)
-    traffic = desk.between(*marks)
+    traffic = np.maximum(
+        desk.between(*marks) - seen, 0.0
+    )  # of the others: the problem is no measure of itself
     overall = (seen[0].sum() + 0.5) / max(traffic[0].sum(), 1.0)
     level = (seen[0] + BLOCK_WEIGHT) / (traffic[0] + BLOCK_WEIGHT / overall)
     expected_before, expected = float(traffic[0] @ level), float(traffic[1] @ level)
@@ -150,8 +160,8 @@ def fix_verdict(series: Series, desk: Desk, fix: Release, at: float) -> Verdict:
     if outcome is Outcome.TOO_LITTLE_DATA and silent is None and before >= MIN_CUSTOMERS:
         until = _enough_at(before, after, exposure, done, at)
     return Verdict(
-        outcome=outcome, ratio=ratio, low=low, high=high, before=before, after=after,
-        expected=expected * before / max(expected_before, 1e-9), until=until, reason=reason,
+        outcome=outcome, ratio=ratio, low=low, high=high, since=moment(begin), before=before,
+        after=after, expected=expected * before / max(expected_before, 1e-9), until=until, reason=reason,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.detectors.budget import chance_weeks
-from app.detectors.releases import FIX_BEFORE_DAYS, Outcome, Verdict
+from app.detectors.releases import Outcome, Verdict
 from app.domain import Finding
 
 MOST_WEEKS = 1_000.0  # the scale was not validated beyond
@@ -37,10 +37,9 @@ def sentence(finding: Finding, zone: str) -> str:
 
 def verdict_sentence(verdict: Verdict, zone: str) -> str:
     """Whether a fix worked, with the numbers it was judged by."""
-    weeks = round(FIX_BEFORE_DAYS / 7.0)
     numbers = (
         f"{plural(verdict.after, 'customer')} since the fix against {amount(verdict.expected)} expected "
-        f"at the level of the {weeks} weeks before"
+        f"at the level before it, {plural(verdict.before, 'customer')} from {clock(verdict.since, zone, day=True)} on"
     )
     share = f"{verdict.ratio:.0%} of that level, between {verdict.low:.0%} and {_high(verdict.high)}"
     match verdict.outcome:

@@ -92,6 +92,7 @@ def _read(session: Session, runtime: Runtime, pattern: Pattern, threads: Sequenc
         tickets=pattern.tickets,
         customers=pattern.customers,
         products=tuple((v, n) for v, n in pages.values_of(session, pattern.id, "product") if v)[:PRODUCTS],
+        came_with=releases.get(session, pattern.came_with).title if pattern.came_with else "",
         weeks=weeks,
         usual=sum(w.customers for w in before) / max(len(before), 1),
         usual_weeks=len(before),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
 from app.detectors.baseline import Desk
+from app.detectors.guards import NOTICES
 from app.detectors.lifecycle import FIX_STANDS
-from app.detectors.releases import Outcome, Verdict, fix_verdict
+from app.detectors.releases import FIX_BEFORE_DAYS, Outcome, fix_verdict
 from app.detectors.sentence import verdict_sentence
-from app.domain import Change, Release
+from app.domain import Alert, Change, Release, Tier
 from app.pipeline import lifecycle
 from app.pipeline.memory import Memory, topic_of
 from app.pipeline.regroup import about
-from app.store import events, patterns, releases, sources
+from app.store import alerts, events, patterns, releases, sources
 
 NOTE = "fixes"
 TYPES = {Outcome.RECOVERED: "fix.verified", Outcome.NOT_YET: "fix.failed"}
@@ -35,7 +37,9 @@ def _judge(session: Session, held: Memory, desk: Desk, fix: Release, at: datetim
     id_ = patterns.heir(session, fix.pattern_id or "")
     if fix.outcome == Outcome.RECOVERED or releases.fixes_of(session, [id_])[id_].id != fix.id:
         return
-    verdict = verdict_of(held, desk, fix, id_, at)
+    series = held.book.series(topic_of(id_), until=at.timestamp())
+    told = alerts.of_patterns(session, [id_]).get(id_, [])
+    verdict = fix_verdict(series, desk, fix, at.timestamp(), onset=onset(told, fix))
     type_ = TYPES.get(verdict.outcome)
     if type_ is None or verdict.outcome == fix.outcome:
         return
@@ -50,7 +54,15 @@ def _judge(session: Session, held: Memory, desk: Desk, fix: Release, at: datetim
     events.write(session, type_, id_, data, at=at)
 
 
-def verdict_of(held: Memory, desk: Desk, fix: Release, pattern_id: str, at: datetime) -> Verdict:
-    """The verdict on a fix as of `at`."""
-    series = held.book.series(topic_of(pattern_id), until=at.timestamp())
-    return fix_verdict(series, desk, fix, at.timestamp())
+def onset(told: Sequence[Alert], fix: Release) -> datetime | None:
+    """When what the fix is meant to end began: the earliest rise among a pattern's alerts that stood lately.
+
+    None when none did; the weeks before the fix are then its level.
+    """
+    lately = fix.at - timedelta(days=FIX_BEFORE_DAYS)
+    began = [
+        datetime.fromisoformat(str(a.finding["since"])) for a in told
+        if a.tier is Tier.ALERT and a.kind not in NOTICES and a.opened_at <= fix.at
+        and (a.resolved_at is None or a.resolved_at > lately)
+    ]  # fmt: skip
+    return min(began, default=None)

@@ -25,6 +25,8 @@ def refresh(
     session: Session, ids: Sequence[str], at: datetime, *, actor: str = "engine", **more: Any
 ) -> None:
     """Write the state of these patterns where it has changed, and tell of it; `more` goes into the event."""
+    if not ids:
+        return
     found, fixes = patterns.by_ids(session, ids), releases.fixes_of(session, ids)
     raised = {id_: _newest(some) for id_, some in alerts.of_patterns(session, ids).items()}
     for id_, pattern in sorted(found.items()):

@@ -197,6 +197,22 @@ def rename(runtime: Runtime, id_: str, name: str, *, actor: str) -> Pattern:
     return changed
 
 
+def link_release(runtime: Runtime, id_: str, release_id: str | None, *, actor: str) -> Pattern:
+    """Say which release a pattern came with; None takes that back."""
+    at = runtime.now()
+    with memory.turn(runtime) as held, runtime.store.write() as session:
+        _living(session, id_)
+        release = releases.get(session, release_id) if release_id else None
+        if release is not None and release.kind is not Change.RELEASE:
+            raise Invalid(f"{release_id} is a fix: name a release", pointer="/release_id")
+        changed = patterns.change(session, id_, came_with=release_id)
+        memory.touch(session, held, [id_])
+        memory.keep(session, held)
+        data = about(id_) | {"name": changed.name, "release": release.title if release else ""}
+        events.write(session, "pattern.linked", id_, data, at=at, actor=actor)
+    return changed
+
+
 def merge(runtime: Runtime, loser: str, *, into: str, actor: str) -> Pattern:
     """Merge a pattern into another: for ever, for tickets that arrive later too."""
     edit(runtime, EditKind.MERGE, patterns_=(into, loser), actor=actor)

@@ -134,6 +134,7 @@ class Brief:
     tickets: int
     customers: int
     products: tuple[tuple[str, int], ...]
+    came_with: str  # title of the release people say it came with, "" when none
     weeks: tuple[Week, ...]
     usual: float  # customers a week, over the full weeks before the newest seven days
     usual_weeks: int
@@ -188,6 +189,7 @@ def _what(brief: Brief) -> tuple[Block, ...]:
     facts = [("Since", _when(brief.first_at, brief)), ("Last seen", _when(brief.last_at, brief))]
     facts += [("Error", brief.signature)] if brief.signature else []
     facts += [("Product", ", ".join(f"{v} ({n})" for v, n in brief.products))] if brief.products else []
+    facts += [("Came with", brief.came_with)] if brief.came_with else []
     facts += [("Its words", "; ".join(brief.phrases))] if brief.phrases else []
     opening: list[Block] = [Text(brief.description)] if brief.description else []
     return (*opening, *(Text(s.sentence) for s in brief.signals[:1]), Facts(tuple(facts)))

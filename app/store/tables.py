@@ -209,6 +209,7 @@ class PatternRow(SQLModel, table=True):
     anchors: list[dict[str, Any]] = _json()  # what the sides of hand-made merges were like
     named_tickets: int = 0  # members when the engine last named it
     owner: str = ""
+    came_with: str | None = None
     dismissed_at: datetime | None = None
     version: int = 1
 

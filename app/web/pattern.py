@@ -16,6 +16,7 @@ from app.detectors.sentence import verdict_sentence
 from app.domain import Alert, Change, Pattern, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
+from app.pipeline.fixes import onset
 from app.runtime import Runtime
 from app.store import alerts, events, pages, patterns, releases, reports, suggestions, tickets, topics
 from app.store.patterns import Edit
@@ -36,6 +37,7 @@ CUSTOMERS = 10
 ANSWERS = 3
 ALIKE = 0.6  # cosine between the middles of two patterns from which on one may tell of the other
 NEAR, EARLIER = 20, 3  # patterns looked at, and shown of those that are older
+RELEASED_BEFORE = timedelta(days=60)  # a release this long before the first ticket may still be its cause
 CANDIDATES = 100  # patterns offered for merging
 
 
@@ -104,7 +106,7 @@ def _read(
         "products": products,
         "course": traffic.courses(session, [topic] if topic else [], days=days).get(topic_id),
         "marks": _marks(session, run, now - timedelta(days=days), products, fixes, about),
-        "fixes": [_judged(session, run, traffic, fix, topic) for fix in reversed(fixes)],
+        "fixes": [_judged(session, run, traffic, fix, topic, about) for fix in reversed(fixes)],
         "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
         "examples": examples,
         "answers": reports.answers(session, pattern.id, limit=ANSWERS),
@@ -115,6 +117,8 @@ def _read(
         "candidates": pages.candidates(session, limit=CANDIDATES),
         "owners": pages.owners(session),
         "decisions": _decisions(session, pattern.id),
+        "released": _released(session, pattern, products, now),
+        "came_with": releases.get(session, pattern.came_with) if pattern.came_with else None,
         "suggested": [(suggestions.id_of(s), s) for s in suggestions.open_(session, pattern.id)],
         "lineage": patterns.by_ids(session, [pattern.split_from]) if pattern.split_from else {},
     }
@@ -171,6 +175,15 @@ def _marks(
     ]
 
 
+def _released(
+    session: Session, pattern: Pattern, products: Sequence[tuple[str, int]], now: datetime
+) -> list[Release]:
+    """What the pattern may have come with, newest first: its products' releases before those of others."""
+    own = {"", *(value for value, _ in products)}
+    near = releases.between(session, pattern.first_at - RELEASED_BEFORE, now)[::-1]
+    return sorted((r for r in near if r.kind is Change.RELEASE), key=lambda r: r.product not in own)
+
+
 def _decisions(session: Session, id_: str) -> list[Edit]:
     """Hand edits of this pattern that are in force, newest first."""
     every = patterns.edits(session)
@@ -179,12 +192,19 @@ def _decisions(session: Session, id_: str) -> list[Edit]:
     return [e for e in reversed(of_it) if e.id not in undone and e.kind not in ("rename", "undo")]
 
 
-def _judged(session: Session, run: Runtime, traffic: Traffic, fix: Release, topic: Topic | None) -> Judged:
+def _judged(
+    session: Session,
+    run: Runtime,
+    traffic: Traffic,
+    fix: Release,
+    topic: Topic | None,
+    about: Sequence[Alert],
+) -> Judged:
     desk = traffic.desk(session)
     if desk is None or topic is None:
         return Judged(fix, None, "There is no ticket yet to judge it by.")
     series = traffic.series(session, topic)
-    verdict = fix_verdict(series, desk, fix, run.now().timestamp())
+    verdict = fix_verdict(series, desk, fix, run.now().timestamp(), onset=onset(about, fix))
     return Judged(fix, verdict, verdict_sentence(verdict, run.settings.time_zone))
 
 
@@ -197,6 +217,12 @@ def rename(run: Run, visitor: Writer, id_: str, name: Annotated[str, Form(max_le
         raise Invalid("a name needs at least one letter")
     review.rename(run, id_, " ".join(name.split()), actor=visitor.name)
     return done(f"/patterns/{id_}", "renamed")
+
+
+@router.post("/{id_}/release")
+def link_release(run: Run, visitor: Writer, id_: str, release: Annotated[str, Form()] = "") -> Response:
+    review.link_release(run, id_, release or None, actor=visitor.name)
+    return done(f"/patterns/{id_}", "linked" if release else "unlinked")
 
 
 @router.get("/{id_}/merge")

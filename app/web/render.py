@@ -32,6 +32,8 @@ NOTICES = {
     "assigned": "Assigned. The pattern it is about has the same owner.",
     "unassigned": "Nobody owns it now.",
     "renamed": "Renamed. The name is kept for ever.",
+    "linked": "Noted: it came with that release.",
+    "unlinked": "Noted: it came with no release.",
     "merged": "Merged. Tickets that arrive later follow; the old address leads here.",
     "split": "Split off. The two are never put together again by the engine.",
     "remove": "Taken out. It does not come back here.",

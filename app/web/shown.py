@@ -43,6 +43,7 @@ STATES: Mapping[PatternState, str] = {
 EVENTS: Mapping[str, str] = {
     "pattern.created": "Pattern found",
     "pattern.renamed": "Renamed",
+    "pattern.linked": "Linked to a release",
     "pattern.merged": "Merged",
     "pattern.split": "Split",
     "pattern.restored": "Restored",
@@ -165,6 +166,8 @@ def detail(of: Event) -> str:
             return f"{_word(data.get('was'))} → {_word(data.get('state'))}"
         case "pattern.created":
             return f"{plural(data.get('tickets', 0), 'ticket')} from {plural(data.get('customers', 0), 'customer')}"
+        case "pattern.linked":
+            return str(data.get("release") or "no release")
         case "alert.woken":
             return str(data.get("reason", ""))
         case "release.recorded":

@@ -12,10 +12,13 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 from bisect import bisect_right
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -53,27 +56,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Backtest once per budget and score."""
+    """Backtest once per budget, side by side, and score."""
+    for file in (options.stream, options.groups, *([options.spikes] if options.spikes else [])):
+        if not file.is_file():
+            raise SystemExit(f"{file}: there is no such file")
+    with ProcessPoolExecutor(min(len(options.per_1000), os.cpu_count() or 1)) as pool:
+        found = list(pool.map(partial(_budget, options), options.per_1000))
+    _table(found)
+    return {"budgets": found}
+
+
+def _budget(options: argparse.Namespace, per_1000: float) -> dict[str, Any]:
+    """The figures of one budget."""
     mapping = importing.plan(options.stream, {}, keep_unknown=False)
     blind = columns.Mapping({f: c for f, c in mapping.columns.items() if f not in KNOWN_LATER})
     reading = columns.Reading(source="stream", now=datetime.now(UTC))
     rows = [importing.read(row, blind, reading) for row in files.open_rows(options.stream)]
     raws = [r for r in rows if not isinstance(r, Rejected)][: options.limit]
-    embedder = KeptVectors(load_embedder(MODELS / "all-minilm-l6-v2", workers=2), options.vectors)
-    found = []
-    for per_1000 in options.per_1000:
-        settings = load(alerts_per_week=per_1000 * LEAST_PER_WEEK / 1000, clusters_per_1000=per_1000)
-        with scratch(settings, embedder) as (runtime, clock):
-            reader = Reader(runtime, clock, sorted(r.created_at for r in raws), per_1000)
-            tick = timedelta(minutes=options.tick_minutes)
-            raised = backtest(runtime, clock, raws, tick=tick, progress=reader)
-            spikes = _spikes(options, runtime)
-        embedder.keep()
-        found.append(_score(options, raised, per_1000, len(raws)) | spikes)
-        if options.out:
-            options.out.write_text("".join(r.as_line() + "\n" for r in raised), encoding="utf-8")
-    _table(found)
-    return {"budgets": found}
+    embedder = KeptVectors(load_embedder(MODELS / "all-minilm-l6-v2", workers=1), options.vectors)
+    settings = load(alerts_per_week=per_1000 * LEAST_PER_WEEK / 1000, clusters_per_1000=per_1000)
+    with scratch(settings, embedder) as (runtime, clock):
+        reader = Reader(runtime, clock, sorted(r.created_at for r in raws), per_1000)
+        raised = backtest(runtime, clock, raws, tick=timedelta(minutes=options.tick_minutes), progress=reader)
+        spikes = _spikes(options, runtime)
+    embedder.keep()
+    if options.out and per_1000 == options.per_1000[-1]:
+        options.out.write_text("".join(r.as_line() + "\n" for r in raised), encoding="utf-8")
+    return _score(options, raised, per_1000, len(raws)) | spikes
 
 
 @dataclass
@@ -92,7 +101,7 @@ class Reader:
         budget = {"alerts_per_week": self.per_1000 * per_week / 1000}
         self.runtime.settings = self.runtime.settings.model_copy(update=budget)
         if done and done % 2000 < 3:
-            print(f"  replayed {done:,} of {total:,}", flush=True)
+            print(f"  {self.per_1000:g} per 1,000: replayed {done:,} of {total:,}", flush=True)
 
 
 class KeptVectors:
@@ -115,7 +124,9 @@ class KeptVectors:
 
     def keep(self) -> None:
         if self.path is not None:
-            np.savez(self.path, keys=np.array(list(self.rows)), rows=np.array(list(self.rows.values())))
+            part = self.path.with_suffix(f".{os.getpid()}.npz")
+            np.savez(part, keys=np.array(list(self.rows)), rows=np.array(list(self.rows.values())))
+            part.replace(self.path)
 
 
 def _spikes(options: argparse.Namespace, runtime: Runtime) -> dict[str, float]:

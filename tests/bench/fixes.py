@@ -22,7 +22,10 @@ from app.domain import Change, Release, Series, Topic, TopicKind
 from tests.bench._desks import MONDAY
 
 HELP = "verdicts on simulated fixes: works, half works, does nothing, source goes silent"
-CASES = {"works": 0.05, "half works": 0.5, "does nothing": 1.0, "source goes silent": 1.0}
+EFFECTS = {"works": 0.05, "half works": 0.5, "does nothing": 1.0, "source goes silent": 1.0}
+AGES = ("weeks old", "days old")
+CASES = [f"{effect}, {age}" for age in AGES for effect in EFFECTS]
+YOUNG_DAYS, RARE = 6.0, 0.02  # a young problem's age when it is fixed, and what came of it before
 FIX_DAY, DAYS_AFTER = 70, 56
 OPEN_S, CLOSE_S = 8 * 3600.0, 18 * 3600.0
 
@@ -36,18 +39,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     wrong = recovered_silent = 0
-    print(f"{'case':20} {'recovered':>10} {'not yet':>8} {'undecided':>10} {'median day':>11} {'wrong':>6}")
-    for case, effect in CASES.items():
-        firsts = [_history(case, effect, seed, options) for seed in options.seeds]
+    print(f"{'case':30} {'recovered':>10} {'not yet':>8} {'undecided':>10} {'median day':>11} {'wrong':>6}")
+    for case in CASES:
+        firsts = [_history(case, seed, options) for seed in options.seeds]
         ever = {o: sum(o in told for told, _ in firsts) for o in Outcome}
         bad = [_is_wrong(case, told) for told, _ in firsts]
         days = [day for _, day in firsts if day is not None]
         wrong += sum(bad)
-        if case == "source goes silent":
-            recovered_silent = ever[Outcome.RECOVERED]
+        if case.startswith("source goes silent"):
+            recovered_silent += ever[Outcome.RECOVERED]
         undecided = sum(day is None for _, day in firsts)
         print(
-            f"{case:20} {ever[Outcome.RECOVERED]:10} {ever[Outcome.NOT_YET]:8} {undecided:10} "
+            f"{case:30} {ever[Outcome.RECOVERED]:10} {ever[Outcome.NOT_YET]:8} {undecided:10} "
             f"{np.median(days) if days else np.nan:11.0f} {sum(bad):6}"
         )
     return {
@@ -57,22 +60,24 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _is_wrong(case: str, told: set[Outcome]) -> bool:
-    return (Outcome.NOT_YET if case == "works" else Outcome.RECOVERED) in told
+    return (Outcome.NOT_YET if case.startswith("works") else Outcome.RECOVERED) in told
 
 
-def _history(
-    case: str, effect: float, seed: int, options: argparse.Namespace
-) -> tuple[set[Outcome], int | None]:
+def _history(case: str, seed: int, options: argparse.Namespace) -> tuple[set[Outcome], int | None]:
     """Every verdict given over the eight weeks, and the day of the first that decided."""
-    rng = np.random.default_rng([seed, list(CASES).index(case)])
+    rng = np.random.default_rng([seed, CASES.index(case)])
+    kind, _, age = case.partition(", ")
+    effect, is_young = EFFECTS[kind], age == AGES[1]
     usual = _tickets(rng, FIX_DAY + DAYS_AFTER, options.desk_per_week, options.noise)
     problem = _tickets(rng, FIX_DAY + DAYS_AFTER, options.per_week, options.noise)
     fixed = MONDAY + FIX_DAY * DAY_S + 12 * 3600.0
-    silent = fixed + rng.uniform(0.2, 10) * DAY_S if case == "source goes silent" else np.inf
-    begun = MONDAY + rng.uniform(14, 42) * DAY_S
-    kept = (problem > begun) & ((problem <= fixed) | (rng.uniform(size=len(problem)) < effect))
+    silent = fixed + rng.uniform(0.2, 10) * DAY_S if case.startswith("source") else np.inf
+    begun = fixed - YOUNG_DAYS * DAY_S if is_young else MONDAY + rng.uniform(14, 42) * DAY_S
+    early = rng.uniform(size=len(problem)) < (RARE if is_young else 0.0)
+    kept = ((problem > begun) | early) & ((problem <= fixed) | (rng.uniform(size=len(problem)) < effect))
     mine = problem[kept & (problem <= silent)]
     whole = np.sort(np.concatenate([usual[usual <= silent], mine]))
+    onset = datetime.fromtimestamp(begun, UTC) if is_young else None
     fix = Release("fix", datetime.fromtimestamp(fixed, UTC), Change.FIX, "the fix")
     told: set[Outcome] = set()
     first = None
@@ -80,7 +85,7 @@ def _history(
         at = fixed + day * DAY_S
         desk = Desk.build(_series("desk", TopicKind.DESK, whole[whole <= at]), BusinessClock(), at)
         topic = _series("p", TopicKind.PATTERN, mine[mine <= at])
-        outcome = fix_verdict(topic, desk, fix, at).outcome
+        outcome = fix_verdict(topic, desk, fix, at, onset=onset).outcome
         told.add(outcome)
         if first is None and outcome is not Outcome.TOO_LITTLE_DATA:
             first = day

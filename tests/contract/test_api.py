@@ -292,6 +292,26 @@ def test_a_change_needs_the_etag_of_what_was_read(desk: Runtime, api: TestClient
     assert api.get(f"/v1/patterns/{one}").headers["etag"] == done.headers["etag"]
 
 
+def test_people_say_which_release_a_pattern_came_with(desk: Runtime, api: TestClient) -> None:
+    path = f"/v1/patterns/{pattern_ids(desk)[0]}"
+    made = {
+        kind: api.post(
+            "/v1/releases", json={"kind": kind, "title": f"{kind} 4.2", "at": "2026-01-01T09:00:00Z"}
+        )
+        for kind in ("release", "fix")
+    }
+    ids = {kind: answer.json()["id"] for kind, answer in made.items()}
+    anyway = {"If-Match": "*"}
+    linked = api.put(f"{path}/release", json={"release_id": ids["release"]}, headers=anyway)
+    assert (linked.status_code, linked.json()["came_with"]) == (200, ids["release"])
+    assert problem(api.put(f"{path}/release", json={"release_id": ids["fix"]}, headers=anyway), 422)
+    assert problem(api.put(f"{path}/release", json={"release_id": "rel_no"}, headers=anyway), 404)
+    told = api.get(f"{path}/events").json()["data"][0]
+    assert (told["type"], told["data"]["release"]) == ("pattern.linked", "release 4.2")
+    back = api.put(f"{path}/release", json={"release_id": None}, headers=anyway)
+    assert back.json()["came_with"] is None
+
+
 def test_a_merged_pattern_redirects_and_can_no_longer_be_changed(desk: Runtime, api: TestClient) -> None:
     one, two = pattern_ids(desk)
     path = f"/v1/patterns/{one}/merge"

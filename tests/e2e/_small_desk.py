@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.backtest import Clock
 from app.domain import Change, RawTicket
+from app.pipeline import lease
 from app.pipeline.detect import detect
 from app.pipeline.digest import digest
 from app.pipeline.intake import accept
@@ -42,6 +43,7 @@ def small_desk(folder: Path, **settings: object) -> tuple[Runtime, Clock]:
     wanted = [t for n, t in enumerate(made.tickets) if t.external_id in story or n % EVERY == 0]
     arrivals = [_hostile(t) if t.external_id == max(story, key=int) else t for t in wanted]
     _live(runtime, clock, arrivals)
+    lease.release(runtime)  # a copy of this desk is another process's
     return runtime, clock
 
 

@@ -36,6 +36,7 @@ BRIEF = Brief(
     tickets=12,
     customers=9,
     products=(("Reports", 11),),
+    came_with="Reports 4.2",
     weeks=(Week(date(2026, 3, 5), 1, 1), Week(date(2026, 3, 12), 11, 8)),
     usual=1.0,
     usual_weeks=1,

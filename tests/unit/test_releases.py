@@ -30,7 +30,19 @@ def test_a_fix_that_works_is_recovered_within_two_weeks_at_twenty_a_week() -> No
     assert verdict.high < 0.35
     text = verdict_sentence(verdict, "UTC")
     assert text.startswith("Recovered: ")
-    assert "expected at the level of the 4 weeks before" in text
+    assert "expected at the level before it" in text
+
+
+def test_a_young_problem_is_judged_from_its_onset_and_not_by_the_quiet_weeks_before() -> None:
+    rng = np.random.default_rng(6)
+    early, onset = [at(45, 9), at(52, 9)], moment(64)
+    mine = [*early, *working_times(rng, days=6, per_day=3, start=onset)]
+    mine = [t for t in mine if t <= at(70, 10)]
+    now = at(80, 10)
+    context = desk(desk_series([t for t in NORMAL if t <= now], mine), now)
+    assert fix_verdict(series("e", mine), context, FIX, now).outcome is Outcome.TOO_LITTLE_DATA
+    verdict = fix_verdict(series("e", mine), context, FIX, now, onset=onset)
+    assert (verdict.outcome, verdict.since) == (Outcome.RECOVERED, onset)
 
 
 def test_a_fix_that_does_nothing_is_not_yet() -> None:
