@@ -27,7 +27,7 @@ from playwright.sync_api import Browser, sync_playwright
 from app import demo
 from app.backtest import Clock
 from app.domain import PatternState, Source
-from app.pipeline import access, detect
+from app.pipeline import access, cases, detect
 from app.runtime import Runtime
 from app.settings import Settings
 from app.store import alerts, pages, patterns, sources
@@ -256,6 +256,7 @@ def main() -> None:
                 return
             picture(browser, base, found, options.out)
             picture_closely(browser, base, found, options.out)
+            cases.ready(runtime)  # as the service does at its start
             picture_answers(browser, base, options.out)
         other_states(browser, runtime, Path(scratch), options.out)
         operators_pages(browser, runtime, Path(scratch), options.out)

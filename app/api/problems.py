@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from app.api.schemas import MANY, ONE
 from app.errors import ForeshockError, Invalid, TryLater
 
 log = logging.getLogger(__name__)
@@ -107,5 +108,5 @@ def install(app: FastAPI) -> None:
 
 def _pointer(location: tuple[int | str, ...]) -> str:
     if location and location[0] == "body":
-        return "".join(f"/{part}" for part in location[1:])
+        return "".join(f"/{part}" for part in location[1:] if part not in (ONE, MANY))
     return ".".join(str(part) for part in location[1:])

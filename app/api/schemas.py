@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from app.detectors.lifecycle import alert_state
 from app.domain import (
@@ -111,6 +111,13 @@ class TicketsIn(Wire):
     )
     source: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "push"
     tickets: list[dict[str, Any]] = Field(min_length=1, max_length=500)
+
+
+ONE, MANY = "one ticket", "many tickets"  # which of the two a body is; no part of any pointer
+Pushed = Annotated[
+    Annotated[TicketIn, Tag(ONE)] | Annotated[TicketsIn, Tag(MANY)],
+    Discriminator(lambda body: MANY if isinstance(body, dict) and "tickets" in body else ONE),
+]
 
 
 class ReleaseIn(Wire):

@@ -23,9 +23,7 @@ router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=Idempoten
     "", operation_id="pushTickets", status_code=202,
     responses={207: {"description": "Some were refused: a result for each", "content": {"application/json": {}}}},
 )  # fmt: skip
-def push(
-    run: Run, actor: Writer, content: Annotated[schemas.TicketIn | schemas.TicketsIn, Body()]
-) -> Response:
+def push(run: Run, actor: Writer, content: Annotated[schemas.Pushed, Body()]) -> Response:
     """Push one ticket, or many as `{"source": ..., "tickets": [...]}`.
 
     202 when all were accepted, 207 with a result for each when some were not. A ticket is known by

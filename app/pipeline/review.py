@@ -298,11 +298,15 @@ def common_thread(runtime: Runtime, id_: str) -> list[Thread]:
         lived = reports.lifetime(session, id_)
         if lived is None:
             return []
+        own = patterns.resolve(session, id_).signature.lower()
         first, end = lived
         start = min(max(first, end - WINDOW), end - LEAST_WINDOW)
         members = reports.witnesses_of(session, id_, since=start)
         others = reports.witnesses(session, start, end, most=COMPARED)
-    return compare([_witness(w) for _, w in members], [_witness(w) for home, w in others if home != id_])
+    found = compare([_witness(w) for _, w in members], [_witness(w) for home, w in others if home != id_])
+    return [
+        t for t in found if t.attribute != "words" or t.value.lower() not in own
+    ]  # its name says so already
 
 
 def _witness(row: reports.WitnessRow) -> Witness:

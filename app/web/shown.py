@@ -228,6 +228,6 @@ def _plain(value: object) -> str:
 
 FILTERS = {
     "deed": deed, "target": target, "particulars": particulars,
-    "kind": kind, "state": state, "span": hours, "ratio": ratio, "chance": chance, "reason": reason, "event": event,
-    "detail": detail, "compact": compact, "web_address": web_address, "figure": figure, "amount": amount, "plural": plural,
+    "moment": datetime.fromisoformat, "kind": kind, "state": state, "span": hours, "ratio": ratio, "chance": chance, "reason": reason,
+    "event": event, "detail": detail, "compact": compact, "web_address": web_address, "figure": figure, "amount": amount, "plural": plural,
 }  # fmt: skip
