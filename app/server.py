@@ -38,10 +38,10 @@ def serve(runtime: Runtime, *, work: bool, say: Callable[[str], None]) -> None:
     listener = _listen(runtime.settings.host, runtime.settings.port)
     host, port = listener.getsockname()[:2]
     scheduler = worker.schedule(runtime) if work else None
-    warm = threading.Thread(target=lambda: cases.ready(runtime), daemon=True, name="warm the index")
-    warm.start()
+    app = service(runtime)
+    threading.Thread(target=_warm, args=(app, runtime), daemon=True, name="warm pages and index").start()
     say(f"listening on http://{host}:{port} (Ctrl-C stops)")
-    config = uvicorn.Config(service(runtime), log_level="warning", server_header=False)
+    config = uvicorn.Config(app, log_level="warning", server_header=False)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
@@ -49,6 +49,11 @@ def serve(runtime: Runtime, *, work: bool, say: Callable[[str], None]) -> None:
             scheduler.shutdown()
             lease.release(runtime)
         listener.close()
+
+
+def _warm(app: FastAPI, runtime: Runtime) -> None:
+    web.warm(app)
+    cases.ready(runtime)
 
 
 def work(runtime: Runtime) -> None:

@@ -62,7 +62,7 @@ def onset(told: Sequence[Alert], fix: Release) -> datetime | None:
     lately = fix.at - timedelta(days=FIX_BEFORE_DAYS)
     began = [
         datetime.fromisoformat(str(a.finding["since"])) for a in told
-        if a.tier is Tier.ALERT and a.kind not in NOTICES and a.opened_at <= fix.at
+        if a.tier is Tier.ALERT and a.kind not in NOTICES and "since" in a.finding and a.opened_at <= fix.at
         and (a.resolved_at is None or a.resolved_at > lately)
     ]  # fmt: skip
     return min(began, default=None)

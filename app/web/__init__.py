@@ -27,7 +27,7 @@ from app.web import (
     widget,
 )  # fmt: skip
 from app.web.made import Made
-from app.web.render import STATIC
+from app.web.render import STATIC, compile_templates
 from app.web.threads import Threads
 from app.web.traffic import Traffic
 
@@ -42,6 +42,14 @@ class _Assets(StaticFiles):
         response.headers["Cache-Control"] = lasting if versioned else "no-cache"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def warm(app: FastAPI) -> None:
+    """Make ready what the first visitor would wait for: the templates and the desk's traffic."""
+    compile_templates()
+    traffic: Traffic = app.state.traffic
+    with app.state.runtime.store.read() as session:
+        traffic.desk(session)
 
 
 def mount(app: FastAPI, runtime: Runtime) -> None:

@@ -107,6 +107,12 @@ def _environment() -> Environment:
     return made
 
 
+def compile_templates() -> None:
+    """Compile every template now: a first visitor would wait half a second for the inbox's."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+
+
 @cache
 def asset(name: str) -> str:
     """The address of a static file, which changes with its content."""
