@@ -192,7 +192,8 @@ ANSWERS: dict[str, Any] = {
     "listPatterns": _page("Pattern"),
     "getPattern": {**NOUNS["Pattern"], "alerts": [Noun("Alert")], "common_thread": [Noun("Thread")]},
     "listPatternTickets": _page("Ticket"), "listPatternEvents": _page("Event"), "listPatternEdits": _page("Edit"),
-    "renamePattern": Noun("Pattern"), "linkRelease": Noun("Pattern"), "mergePattern": Noun("Pattern"), "editPattern": Noun("Pattern"),
+    "renamePattern": Noun("Pattern"), "linkRelease": Noun("Pattern"), "annotatePattern": Noun("Event"),
+    "mergePattern": Noun("Pattern"), "editPattern": Noun("Pattern"),
     "getPatternBrief": _free(pattern=PAT, name="Export fails with E-4031", tickets=23, customers=17),
     "getReport": {**_SPAN, "by": "plan", "time_zone": "UTC", "tables": [
         {"key": "volume", "title": "Volume", "note": "", "columns": ["plan"],

@@ -114,6 +114,13 @@ def link_release(
     return answer(request, schemas.pattern(found), tag=tag(found))
 
 
+@router.post("/{id}/notes", operation_id="annotatePattern", status_code=201)
+def annotate(run: Run, actor: Writer, id: str, content: schemas.NoteIn) -> Response:
+    """Put a note beside a pattern: in its timeline, and on its chart at the time it names."""
+    made = review.annotate(run, id, content.text, on=content.at, actor=actor)
+    return JSONResponse(schemas.event(made), 201)
+
+
 @router.post("/{id}/merge", operation_id="mergePattern")
 def merge(
     request: Request, run: Run, actor: Writer, id: str, content: schemas.MergeIn, if_match: IfMatch = None

@@ -200,6 +200,16 @@ class ReleaseLinkIn(Wire):
     release_id: Text | None
 
 
+class NoteIn(Wire):
+    """A note beside a pattern; `at` is when what it says happened, now when it is not given."""
+
+    model_config = _example(
+        {"text": "Support was told to answer with macro 12", "at": "2026-11-20T09:00:00Z"}
+    )
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    at: AwareDatetime | None = None
+
+
 class MergeIn(Wire):
     """The pattern named here is merged into the one in the address."""
 

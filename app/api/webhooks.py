@@ -29,6 +29,7 @@ EVENTS = {
     "pattern.changed": "A pattern's state changed",
     "pattern.renamed": "A person named a pattern",
     "pattern.linked": "A person said which release a pattern came with, or took that back",
+    "pattern.noted": "A person put a note beside a pattern",
     "pattern.merged": "A pattern lives on under another id",
     "pattern.split": "Part of a pattern became one of its own",
     "pattern.returned": "A dormant pattern has new tickets",
@@ -82,7 +83,8 @@ _OWN: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     ),
     "pattern": (
         ("pattern_id", "pattern_sequence", "name", "state", "tickets", "customers"),
-        {"was": _TEXT, "reason": _TEXT, "fix": _TEXT, "release": _TEXT, "split_from": _MAYBE},
+        {"was": _TEXT, "reason": _TEXT, "fix": _TEXT, "release": _TEXT,
+         "text": _TEXT, "noted_at": {"type": "string", "format": "date-time"}, "split_from": _MAYBE},
     ),
     "fix": (
         ("pattern_id", "fix", "outcome", "sentence", "ratio", "low", "high"),

@@ -516,16 +516,17 @@ def _line_slots(body: str) -> Slots:
     )
 
 
-def strength(knot: Knot, *, earlier: int, weeks: float, tickets_per_week: float, topics: int) -> float:
+def strength(knot: Knot, *, weeks: float, tickets_per_week: float, topics: int) -> float:
     """The knot on the common scale: -log10 of false episodes per topic-week.
 
     It is wrong when what it found is no one problem, of which the scan has a chance at every ticket of the
     desk's `tickets_per_week`, shared among its `topics`; or an old one, of which there is a chance at every
-    ticket of that problem: `earlier` customers were in the knot's pattern in the `weeks` before it.
+    ticket of that problem: the knot's `history` came in the `weeks` before it.
     """
-    history, weeks = max(knot.history, earlier), max(weeks, 1.0)
+    weeks = max(weeks, 1.0)
     unrelated = tickets_per_week * knot.false_per_1000 / 1000.0 / max(1, topics)
-    old = (history + PRIOR_CUSTOMERS) / weeks * again(knot.customers - 1, history=history, weeks=weeks)
+    rate = (knot.history + PRIOR_CUSTOMERS) / weeks
+    old = rate * again(knot.customers - 1, history=knot.history, weeks=weeks)
     return -math.log10(max(unrelated + old, 1e-12))
 
 

@@ -70,7 +70,7 @@ HEADLINES = {
     "alert.opened": "New alert", "alert.escalated": "Alert is worse", "alert.acknowledged": "Alert acknowledged",
     "alert.snoozed": "Alert snoozed", "alert.dismissed": "Alert dismissed", "alert.resolved": "Alert is over",
     "pattern.created": "New pattern", "pattern.changed": "Pattern changed", "pattern.renamed": "Pattern renamed",
-    "pattern.linked": "Pattern linked to a release",
+    "pattern.linked": "Pattern linked to a release", "pattern.noted": "Note on a pattern",
     "pattern.merged": "Pattern merged", "pattern.split": "Pattern split", "pattern.returned": "Pattern is back",
     "pattern.regressed": "Regression", "pattern.restored": "Merge undone", "pattern.dissolved": "Pattern dissolved",
     "fix.verified": "Fix works", "fix.failed": "Fix does not work", "release.recorded": "Recorded",

@@ -16,6 +16,7 @@ from app.detectors.thread import Thread, Witness
 from app.detectors.thread import common_thread as compare
 from app.domain import Alert, Change, Event, Pattern, Release, Tier, sortable_id
 from app.errors import Conflict, Invalid
+from app.ingest.redact import redact
 from app.pipeline import lifecycle, memory, regroup
 from app.pipeline.regroup import about
 from app.runtime import Runtime
@@ -211,6 +212,20 @@ def link_release(runtime: Runtime, id_: str, release_id: str | None, *, actor: s
         data = about(id_) | {"name": changed.name, "release": release.title if release else ""}
         events.write(session, "pattern.linked", id_, data, at=at, actor=actor)
     return changed
+
+
+def annotate(runtime: Runtime, id_: str, text: str, *, on: datetime | None = None, actor: str) -> Event:
+    """Put a dated note beside a pattern, redacted like a ticket; `on` is when what it says happened."""
+    at = runtime.now()
+    on = on or at
+    if on > at:
+        raise Invalid("a note is about what has happened: its time lies in the future", pointer="/at")
+    with memory.turn(runtime) as held, runtime.store.write() as session:
+        found = _living(session, id_)
+        memory.touch(session, held, [id_])
+        memory.keep(session, held)
+        said = {"name": found.name, "text": redact(text), "noted_at": on.isoformat().replace("+00:00", "Z")}
+        return events.write(session, "pattern.noted", id_, about(id_) | said, at=at, actor=actor)
 
 
 def merge(runtime: Runtime, loser: str, *, into: str, actor: str) -> Pattern:

@@ -125,9 +125,11 @@ def by_id(session: Session, event_id: str) -> Event | None:
     return record(Event, row) if row else None
 
 
-def of(session: Session, subjects: list[str], *, limit: int = 200) -> list[Event]:
-    """The newest events about any of these, newest first."""
+def of(session: Session, subjects: list[str], *, type_: str = "", limit: int = 200) -> list[Event]:
+    """The newest events about any of these (of one type), newest first."""
     query = select(EventRow).where(_E.subject.in_(subjects)).order_by(_E.seq.desc()).limit(limit)
+    if type_:
+        query = query.where(_E.type == type_)
     return [record(Event, row) for row in session.scalars(query)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, update
 from sqlmodel import Session
 
 from app.domain import Status, Ticket, TicketDraft, sortable_id
@@ -482,14 +482,15 @@ def vectors_of(session: Session, model_id: str, ticket_ids: Sequence[str]) -> di
 
 def newest_places(session: Session, model_id: str) -> tuple[int, int, int]:
     """Ends of the three logs a cache follows: of vectors, of revisions, of fitted rankers; 0 for an empty one."""
-    vectors, revisions, rankers = session.execute(
-        select(
-            select(func.coalesce(func.max(_V.seq), 0)).where(_V.model_id == model_id).scalar_subquery(),
-            select(func.coalesce(func.max(_T.revision), 0)).scalar_subquery(),
-            select(func.coalesce(func.max(_R.version), 0)).scalar_subquery(),
-        )
-    ).one()  # fmt: skip
+    vectors, revisions, rankers = session.execute(_PLACES, {"model": model_id}).one()
     return vectors, revisions, rankers
+
+
+_PLACES = select(  # asked with every search: made once
+    select(func.coalesce(func.max(_V.seq), 0)).where(_V.model_id == bindparam("model")).scalar_subquery(),
+    select(func.coalesce(func.max(_T.revision), 0)).scalar_subquery(),
+    select(func.coalesce(func.max(_R.version), 0)).scalar_subquery(),
+)
 
 
 def count_vectors_after(session: Session, model_id: str, seq: int) -> int:

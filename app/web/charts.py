@@ -190,7 +190,10 @@ def _tick(i: int, frame: Frame, mark: Mark) -> str:
 
 
 def _flags(days: Sequence[Day], marks: Sequence[Mark], frame: Frame) -> list[str]:
-    """A line down to its day for every mark; a label only where it does not run into the one before it."""
+    """A line down to its day for every mark; a label only where it does not run into the one before it.
+
+    Pointing at a mark shows its label anyway.
+    """
     parts, free = [], [0.0, 0.0]
     for i, mark in _placed(days, marks):
         x = frame.x(i) + frame.step / 2
@@ -200,7 +203,8 @@ def _flags(days: Sequence[Day], marks: Sequence[Mark], frame: Frame) -> list[str
         row = next((n for n, until in enumerate(free) if start >= until), None)
         y = frame.above - 20 + 14 * (row or 0)
         parts.append(_line(x, y, x, frame.below, f"mark {mark.kind}"))
-        parts.append(f'<path class="mark {mark.kind}" d="M{x - 4:.1f},{y:.1f}h8l-4,6z"/>')
+        flag = Markup('<path class="mark {}" d="M{},{}h8l-4,6z"><title>{}</title></path>')
+        parts.append(str(flag.format(mark.kind, f"{x - 4:.1f}", f"{y:.1f}", mark.label)))
         if row is not None:
             free[row] = start + length
             text = Markup('<text class="flag{}" x="{}" y="{}">{}</text>').format(

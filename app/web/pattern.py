@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -38,6 +39,7 @@ ANSWERS = 3
 ALIKE = 0.6  # cosine between the middles of two patterns from which on one may tell of the other
 NEAR, EARLIER = 20, 3  # patterns looked at, and shown of those that are older
 RELEASED_BEFORE = timedelta(days=60)  # a release this long before the first ticket may still be its cause
+NOTE_CHARS = 28  # of a note on the chart; all of it is in the timeline
 CANDIDATES = 100  # patterns offered for merging
 
 
@@ -105,7 +107,10 @@ def _read(
         "past": [a for a in about if a.resolved_at is not None],
         "products": products,
         "course": traffic.courses(session, [topic] if topic else [], days=days).get(topic_id),
-        "marks": _marks(session, run, now - timedelta(days=days), products, fixes, about),
+        "marks": [
+            *_marks(session, run, now - timedelta(days=days), products, fixes, about),
+            *_notes(session, run, pattern.id),
+        ],
         "fixes": [_judged(session, run, traffic, fix, topic, about) for fix in reversed(fixes)],
         "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
         "examples": examples,
@@ -184,6 +189,18 @@ def _released(
     return sorted((r for r in near if r.kind is Change.RELEASE), key=lambda r: r.product not in own)
 
 
+def _notes(session: Session, run: Runtime, id_: str) -> list[Mark]:
+    """What people noted beside the pattern, on the days it is about."""
+    found = events.of(session, [id_], type_="pattern.noted")
+    return [
+        Mark(
+            datetime.fromisoformat(e.data["noted_at"]).astimezone(run.settings.zone).date(), "note",
+            textwrap.shorten(e.data["text"], NOTE_CHARS, placeholder="…"),
+        )
+        for e in found
+    ]  # fmt: skip
+
+
 def _decisions(session: Session, id_: str) -> list[Edit]:
     """Hand edits of this pattern that are in force, newest first."""
     every = patterns.edits(session)
@@ -223,6 +240,25 @@ def rename(run: Run, visitor: Writer, id_: str, name: Annotated[str, Form(max_le
 def link_release(run: Run, visitor: Writer, id_: str, release: Annotated[str, Form()] = "") -> Response:
     review.link_release(run, id_, release or None, actor=visitor.name)
     return done(f"/patterns/{id_}", "linked" if release else "unlinked")
+
+
+@router.post("/{id_}/note")
+def annotate(
+    run: Run,
+    visitor: Writer,
+    id_: str,
+    text: Annotated[str, Form(max_length=500)],
+    on: Annotated[str, Form()] = "",
+) -> Response:
+    """Remember a note; `on` is a business day, today when it is empty."""
+    if not text.strip():
+        raise Invalid("a note needs words")
+    try:
+        day = datetime.fromisoformat(on).replace(tzinfo=run.settings.zone) if on else None
+    except ValueError:
+        raise Invalid(f"{on!r} is not a day such as 2026-05-04") from None
+    review.annotate(run, id_, " ".join(text.split()), on=day, actor=visitor.name)
+    return done(f"/patterns/{id_}", "noted")
 
 
 @router.get("/{id_}/merge")

@@ -34,6 +34,7 @@ NOTICES = {
     "renamed": "Renamed. The name is kept for ever.",
     "linked": "Noted: it came with that release.",
     "unlinked": "Noted: it came with no release.",
+    "noted": "Noted: in the timeline, and on the chart.",
     "merged": "Merged. Tickets that arrive later follow; the old address leads here.",
     "split": "Split off. The two are never put together again by the engine.",
     "remove": "Taken out. It does not come back here.",

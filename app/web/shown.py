@@ -44,6 +44,7 @@ EVENTS: Mapping[str, str] = {
     "pattern.created": "Pattern found",
     "pattern.renamed": "Renamed",
     "pattern.linked": "Linked to a release",
+    "pattern.noted": "Noted",
     "pattern.merged": "Merged",
     "pattern.split": "Split",
     "pattern.restored": "Restored",
@@ -168,6 +169,8 @@ def detail(of: Event) -> str:
             return f"{plural(data.get('tickets', 0), 'ticket')} from {plural(data.get('customers', 0), 'customer')}"
         case "pattern.linked":
             return str(data.get("release") or "no release")
+        case "pattern.noted":
+            return str(data.get("text", ""))
         case "alert.woken":
             return str(data.get("reason", ""))
         case "release.recorded":

@@ -312,6 +312,22 @@ def test_people_say_which_release_a_pattern_came_with(desk: Runtime, api: TestCl
     assert back.json()["came_with"] is None
 
 
+def test_a_note_beside_a_pattern_is_redacted_dated_and_told(desk: Runtime, api: TestClient) -> None:
+    path = f"/v1/patterns/{pattern_ids(desk)[0]}"
+    made = api.post(
+        f"{path}/notes", json={"text": " Ann (ann@acme.example) was told ", "at": "2026-03-01T09:00:00Z"}
+    )
+    assert made.status_code == 201, made.text
+    told = api.get(f"{path}/events").json()["data"][0]
+    assert told == made.json()
+    assert (told["type"], told["data"]["noted_at"]) == ("pattern.noted", "2026-03-01T09:00:00Z")
+    assert "acme.example" not in told["data"]["text"]
+    assert "was told" in told["data"]["text"]
+    late = {"text": "It will be fixed", "at": "2031-01-01T00:00:00Z"}
+    assert problem(api.post(f"{path}/notes", json=late), 422)["errors"][0]["pointer"] == "/at"
+    problem(api.post(f"{path}/notes", json={"text": " "}), 422)
+
+
 def test_a_merged_pattern_redirects_and_can_no_longer_be_changed(desk: Runtime, api: TestClient) -> None:
     one, two = pattern_ids(desk)
     path = f"/v1/patterns/{one}/merge"

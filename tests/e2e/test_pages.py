@@ -400,6 +400,18 @@ def test_a_name_given_by_hand_stands_everywhere(desk: Runtime) -> None:
     assert client.post(f"/patterns/{id_}/rename", data={"token": token, "name": " "}).status_code == 422
 
 
+def test_a_note_is_on_the_chart_and_in_the_timeline(desk: Runtime) -> None:
+    client = site(desk)
+    path = f"/patterns/{open_alert(desk).pattern_id}"
+    token = token_of(client.get(path))
+    client.post(f"{path}/note", data={"token": token, "text": f"Macro 12 sent {HOSTILE}", "on": "2026-03-16"})
+    shown = client.get(path)
+    assert HOSTILE not in shown.text
+    assert "Noted Macro 12 sent" in text_of(shown)
+    assert "<title>Macro 12 sent" in shown.text
+    assert client.post(f"{path}/note", data={"token": token, "text": "x", "on": "soon"}).status_code == 422
+
+
 def test_a_merge_is_shown_before_it_is_done_and_the_old_address_leads_on(desk: Runtime) -> None:
     client = site(desk)
     survivor = pattern_of(desk, open_alert(desk).pattern_id)

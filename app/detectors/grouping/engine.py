@@ -101,12 +101,12 @@ class Grouping:
     def found(self, ticket_ids: Iterable[str], at: datetime, *, rule: str = "cluster") -> Revision | None:
         """Found a pattern of tickets that other evidence calls one problem; those already grouped stay.
 
-        None when fewer than `min_size` of them are ungrouped. Such members are not released later for
-        being worded differently.
+        None when no more than half of them are ungrouped. Such members are not released later for being
+        worded differently.
         """
         named = sorted({one for ticket in ticket_ids for one in self.state.locks.linked(ticket)})
         items = [self.state.pool[ticket] for ticket in named if ticket in self.state.pool]
-        if len(items) < self.state.parameters.min_size:
+        if 2 * len(items) <= len(named):
             return None
         group = found(self.state, items, rule)
         names = tuple(item.ticket_id for item in items)
