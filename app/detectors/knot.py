@@ -516,18 +516,16 @@ def _line_slots(body: str) -> Slots:
     )
 
 
-def strength(knot: Knot, *, weeks: float, tickets_per_week: float, topics: int) -> float:
+def strength(knot: Knot, *, earlier: int, weeks: float, tickets_per_week: float, topics: int) -> float:
     """The knot on the common scale: -log10 of false episodes per topic-week.
 
-    It is wrong when what it found is no one problem, of which the scan has a chance at every ticket of the
-    desk's `tickets_per_week`, shared among its `topics`; or an old one, of which there is a chance at every
-    ticket of that problem: the knot's `history` came in the `weeks` before it.
+    The scan looks once per ticket, and is wrong when what it found is no one problem or an old one.
+    `earlier` customers were in the knot's pattern in the `weeks` before it; `topics` is how many the desk's
+    budget is shared among, `tickets_per_week` its traffic.
     """
-    weeks = max(weeks, 1.0)
-    unrelated = tickets_per_week * knot.false_per_1000 / 1000.0 / max(1, topics)
-    rate = (knot.history + PRIOR_CUSTOMERS) / weeks
-    old = rate * again(knot.customers - 1, history=knot.history, weeks=weeks)
-    return -math.log10(max(unrelated + old, 1e-12))
+    old = again(knot.customers - 1, history=max(knot.history, earlier), weeks=weeks)
+    false_per_week = tickets_per_week * (knot.false_per_1000 / 1000.0 + old)
+    return -math.log10(max(false_per_week, 1e-12) / max(1, topics))
 
 
 def again(others: int, *, history: int, weeks: float) -> float:

@@ -129,7 +129,7 @@ def _mass_event(finding: Finding, zone: str) -> str:
 
 
 def _cluster(finding: Finding, zone: str) -> str:
-    before = int(finding.notes["history"])
+    before = max(int(finding.notes["history"]), int(finding.notes["earlier"]))
     said = plural(before, "customer") if before else "no one"
     return (
         f"{counted(finding)} since {clock(finding.since, zone, near=finding.at)} describe what looks like one "

@@ -187,10 +187,11 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
     mine = set(found.ticket_ids)
     first = min((t for t, k in zip(series.at.tolist(), series.ticket_ids, strict=True) if k in mine),
                 default=found.at.timestamp())  # fmt: skip
+    earlier = len(set(series.customer[series.at < first].tolist()))
     weeks = tick.desk.age_days(tick.at.timestamp()) / 7.0
     per_week, busy = _traffic(held, tick, weeks)
     strength = knot.strength(
-        found, weeks=min(weeks, 25.0) / busy, tickets_per_week=per_week * busy, topics=tick.active
+        found, earlier=earlier, weeks=min(weeks, 25.0) / busy, tickets_per_week=per_week * busy, topics=tick.active
     )  # fmt: skip
     return Finding(
         topic=series.topic,
@@ -205,7 +206,7 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
         strength=strength,
         ticket_ids=found.ticket_ids,
         notes={"mean": round(found.mean, 4), "history": found.history, "score": round(found.score, 4),
-               "weeks": round(min(weeks, 25.0), 1), "zone": tick.desk.clock.zone},
+               "earlier": earlier, "weeks": round(min(weeks, 25.0), 1), "zone": tick.desk.clock.zone},
     )  # fmt: skip
 
 

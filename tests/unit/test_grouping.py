@@ -224,6 +224,17 @@ def test_a_cluster_founds_a_pattern_whose_members_stay_though_worded_differently
     assert engine.pattern_of("t2") == revision.pattern_id
 
 
+def test_a_cluster_with_one_foot_in_a_pattern_founds_one_of_its_own() -> None:
+    engine = play(Grouping(DIM), [item(f"t{n}", 1) for n in range(4)])
+    engine.place(item("new", 2))
+    engine.place(item("newer", 3))
+    revision = engine.found(["t0", "new", "newer"], START)
+    assert revision is not None
+    assert engine.pattern_of("new") == engine.pattern_of("newer") == revision.pattern_id
+    assert engine.pattern_of("t0") not in (None, revision.pattern_id)
+    assert engine.found(["t0", "t1", "alone"], START) is None
+
+
 def test_a_cluster_of_too_few_ungrouped_tickets_founds_nothing() -> None:
     engine = Grouping(DIM)
     engine.place(item("t0", 0))
