@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -176,10 +177,12 @@ class ServiceNowSimulator(Simulator):
         return httpx.Response(200, headers=headers, json={"result": rows[start : start + size]})
 
 
+@cache
 def sys_id(number: int) -> str:
     return hashlib.md5(str(number).encode()).hexdigest()
 
 
+@cache
 def told(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S")
 
