@@ -145,9 +145,8 @@ def fix_verdict(
     marks = np.array([begin, done]), np.array([done, at])
     ledger = Ledger.build([series], desk)
     seen = ledger.between(np.array([0]), *marks)[0]  # (before/after, block)
-    traffic = np.maximum(
-        desk.between(*marks) - seen, 0.0
-    )  # of the others: the problem is no measure of itself
+    # Traffic of the others: a problem that is much of the desk is no measure of itself.
+    traffic = np.maximum(desk.between(*marks) - seen, 0.0)
     overall = (seen[0].sum() + 0.5) / max(traffic[0].sum(), 1.0)
     level = (seen[0] + BLOCK_WEIGHT) / (traffic[0] + BLOCK_WEIGHT / overall)
     expected_before, expected = float(traffic[0] @ level), float(traffic[1] @ level)

@@ -319,9 +319,8 @@ def common_thread(runtime: Runtime, id_: str) -> list[Thread]:
         members = reports.witnesses_of(session, id_, since=start)
         others = reports.witnesses(session, start, end, most=COMPARED)
     found = compare([_witness(w) for _, w in members], [_witness(w) for home, w in others if home != id_])
-    return [
-        t for t in found if t.attribute != "words" or t.value.lower() not in own
-    ]  # its name says so already
+    # The signature is what the pattern is called by: that its customers say it is no news.
+    return [t for t in found if t.attribute != "words" or t.value.lower() not in own]
 
 
 def _witness(row: reports.WitnessRow) -> Witness:

@@ -40,7 +40,7 @@ ALIKE = 0.6  # cosine between the middles of two patterns from which on one may 
 NEAR, EARLIER = 20, 3  # patterns looked at, and shown of those that are older
 RELEASED_BEFORE = timedelta(days=60)  # a release this long before the first ticket may still be its cause
 NOTE_CHARS = 28  # of a note on the chart; all of it is in the timeline
-CANDIDATES = 100  # patterns offered for merging
+CANDIDATES = 100  # patterns offered for merging, and releases for linking
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,8 @@ def _released(
     """What the pattern may have come with, newest first: its products' releases before those of others."""
     own = {"", *(value for value, _ in products)}
     near = releases.between(session, pattern.first_at - RELEASED_BEFORE, now)[::-1]
-    return sorted((r for r in near if r.kind is Change.RELEASE), key=lambda r: r.product not in own)
+    found = sorted((r for r in near if r.kind is Change.RELEASE), key=lambda r: r.product not in own)
+    return [r for n, r in enumerate(found) if n < CANDIDATES or r.id == pattern.came_with]
 
 
 def _notes(session: Session, run: Runtime, id_: str) -> list[Mark]:

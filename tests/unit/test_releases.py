@@ -30,7 +30,7 @@ def test_a_fix_that_works_is_recovered_within_two_weeks_at_twenty_a_week() -> No
     assert verdict.high < 0.35
     text = verdict_sentence(verdict, "UTC")
     assert text.startswith("Recovered: ")
-    assert "expected at the level before it" in text
+    assert f"expected at the level before it, {verdict.before} customers from 17 Feb 2025 (UTC) on" in text
 
 
 def test_a_young_problem_is_judged_from_its_onset_and_not_by_the_quiet_weeks_before() -> None:
