@@ -13,8 +13,8 @@ from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from app.detectors.releases import Outcome, Verdict, fix_verdict
-from app.detectors.sentence import verdict_sentence
-from app.domain import Alert, Change, Pattern, Release, Ticket, Topic, TopicKind
+from app.detectors.sentence import amount, plural, verdict_sentence
+from app.domain import Alert, Change, Pattern, PatternState, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
 from app.pipeline.fixes import onset
@@ -50,9 +50,12 @@ class Judged:
     fix: Release
     verdict: Verdict | None
     sentence: str
+    came_back: bool  # it was verified, and the pattern has regressed since
 
     @property
     def word(self) -> str:
+        if self.came_back:
+            return "Came back"
         words = {Outcome.RECOVERED: "Recovered", Outcome.NOT_YET: "Not yet"}
         return words.get(self.verdict.outcome, "Too little data") if self.verdict else "Too little data"
 
@@ -111,7 +114,7 @@ def _read(
             *_marks(session, run, now - timedelta(days=days), products, fixes, about),
             *_notes(session, run, pattern.id),
         ],
-        "fixes": [_judged(session, run, traffic, fix, topic, about) for fix in reversed(fixes)],
+        "fixes": [_judged(session, run, traffic, fix, topic, about, pattern) for fix in reversed(fixes)],
         "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
         "examples": examples,
         "answers": reports.answers(session, pattern.id, limit=ANSWERS),
@@ -217,13 +220,22 @@ def _judged(
     fix: Release,
     topic: Topic | None,
     about: Sequence[Alert],
+    pattern: Pattern,
 ) -> Judged:
+    came_back = fix.outcome == Outcome.RECOVERED and pattern.state is PatternState.REGRESSED
     desk = traffic.desk(session)
     if desk is None or topic is None:
-        return Judged(fix, None, "There is no ticket yet to judge it by.")
+        return Judged(fix, None, "There is no ticket yet to judge it by.", came_back)
     series = traffic.series(session, topic)
     verdict = fix_verdict(series, desk, fix, run.now().timestamp(), onset=onset(about, fix))
-    return Judged(fix, verdict, verdict_sentence(verdict, run.settings.time_zone))
+    if came_back:
+        told = (
+            f"It was verified, and the problem is back: {plural(verdict.after, 'customer')} since the fix, "
+            f"where the level before it would have brought {amount(verdict.expected)}."
+        )
+    else:
+        told = verdict_sentence(verdict, run.settings.time_zone)
+    return Judged(fix, verdict, told, came_back)
 
 
 # --- decisions --------------------------------------------------------------------------------------

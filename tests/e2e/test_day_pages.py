@@ -218,6 +218,7 @@ def test_a_leads_whole_day(browser: Any, address: str, desk: Runtime, kind: type
     _until(world, desk, id_, PatternState.REGRESSED, problems=(4, 4))
     page.reload()
     assert _state(page) == "Regressed"
+    assert "Came back · Boards rebuilt" in page.locator("#fixes ~ ol").inner_text()
     assert page.locator("h1").inner_text().endswith(NAME)
     page.goto(f"{address}/?tab=regressed")
     assert NAME in page.locator(".rows").inner_text()
