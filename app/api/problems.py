@@ -87,7 +87,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [{"detail": e["msg"], "pointer": _pointer(e["loc"])} for e in error.errors()]
+        errors = [_said(e) for e in error.errors()]
         first = errors[0]
         detail = f"{first['pointer'] or 'body'}: {first['detail']}"
         return problem(request, 422, detail, errors=errors)
@@ -104,6 +104,13 @@ def install(app: FastAPI) -> None:
     def _unexpected(request: Request, error: Exception) -> Response:
         log.exception("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
         return problem(request, 500, "an unexpected error; the log has it under this request's id")
+
+
+def _said(error: dict[str, Any]) -> dict[str, str]:
+    if error["type"] == "json_invalid":
+        place = f"at character {error['loc'][-1]}"
+        return {"detail": f"no JSON: {error['ctx']['error']} {place}", "pointer": ""}
+    return {"detail": error["msg"], "pointer": _pointer(error["loc"])}
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

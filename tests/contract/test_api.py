@@ -197,6 +197,13 @@ def test_a_body_that_is_no_ticket_is_a_problem(api: TestClient, body: str | byte
     problem(answer, 400 if body in ("[" * 5000, b"\xff") else 422)
 
 
+def test_a_body_that_is_no_json_is_told_where(api: TestClient) -> None:
+    answer = api.post(
+        "/v1/tickets", content='{"subject": oops}', headers={"content-type": "application/json"}
+    )
+    assert problem(answer, 422)["detail"] == "body: no JSON: Expecting value at character 12"
+
+
 def test_a_body_of_ten_megabytes_is_a_413_problem_announced_or_not(api: TestClient) -> None:
     body = json.dumps(TICKET | {"body": "x" * 10_000_000}).encode()
     headers = {"content-type": "application/json"}
