@@ -100,12 +100,14 @@ class Store:
     def _migrate(self) -> None:
         with _plain_errors(self.url), self.engine.connect() as plain:
             connection = plain.execution_options(foreshock_write=True)
-            self._lock(connection)
-            config = Config()
-            config.set_main_option("script_location", str(MIGRATIONS))
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+            # One transaction around all of it: left to itself, Alembic commits after each migration on
+            # SQLite, and a second process would read a version that the first is about to leave.
+            with connection.begin():
+                self._lock(connection)
+                config = Config()
+                config.set_main_option("script_location", str(MIGRATIONS))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
 
     def pending_migration(self) -> str | None:
         """What the schema lacks, as "have -> need", or None when it is up to date."""
