@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, islice
@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from app.detectors.lexical import (
     DocumentCounts,
@@ -56,11 +55,17 @@ class Doc:
     error_lines: tuple[str, ...] = ()
 
 
-# Wrong calls as a function of the score. Their fall, tenfold every .22, is that of the same scan over two
-# public trackers whose tickets were shuffled within blocks of 1,500; their level is what reading leaves as
-# not one problem: a fifth of the calls at .66, where 3 per 1,000 tickets are called. (The shuffled trackers
-# themselves called 2.3 there: their repeats stay within their block, so that is no null.)
-FALSE_AT_START, FALSE_START, FALSE_TENFOLD = 0.7, 0.65, 0.22
+# Of the calls at the dial's threshold a fifth is not one problem, by reading; the share falls tenfold every
+# .22 of score, as it does for the same scan over two public trackers shuffled within blocks of 1,500 tickets.
+FALSE_SHARE, FALSE_TENFOLD = 0.2, 0.22
+
+Earlier = Callable[[Sequence[str]], int]
+"""How many customers were, before these tickets, in the pattern that holds most of them."""
+
+
+def nobody(_tickets: Sequence[str]) -> int:
+    """Where there are no patterns."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +78,21 @@ class Knot:
     mean: float  # mean pairwise similarity of the triple
     weakest: float  # similarity of its least similar pair
     history: int  # distinct customers 7 to 182 days back at least this similar to the new ticket
+    earlier: int  # distinct customers before it in the pattern that holds most of the triple
     triple: tuple[str, str, str]
     ticket_ids: tuple[str, ...]  # the evidence: the triple and whatever belongs to it, oldest first
     related: tuple[str, ...]  # further tickets of the same customers that fit as well
     customers: int  # distinct customers of the evidence
     threshold: float  # of the dial at that moment
+    per_1000: float  # the budget the dial keeps
 
     @property
     def false_per_1000(self) -> float:
-        """Calls per 1,000 tickets at least this strong that are not one problem: see `FALSE_AT_START`."""
-        return FALSE_AT_START * 10 ** ((FALSE_START - self.score) / FALSE_TENFOLD)
+        """Calls per 1,000 tickets at least this strong that are not one problem.
+
+        The dial stands where this desk's tickets, however alike its everyday themes, give `per_1000` calls.
+        """
+        return FALSE_SHARE * self.per_1000 * 10 ** ((self.threshold - self.score) / FALSE_TENFOLD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +114,12 @@ class Settings:
     purity: float = 0.3  # share of the way from its mean to its weakest pair that a triple's score sinks
     stranger: float = 0.4  # a triple whose weakest pair is below this share of its mean is none
     history: float = 0.07  # similarity a triple must gain per e-fold of earlier customers like it
+    established: int = 5  # a pattern with so many customers has a rate of its own, which other rules judge
     start: float = 0.66  # first threshold at 3 calls per 1,000 tickets
     slope: float = 0.08  # by which a budget twice as large lowers it
-    step: float = 0.006  # of the dial, per call
+    step: float = 0.02  # of the dial, per call
     down: float = 0.25  # the dial stays so near its first threshold
-    up: float = 0.35
+    up: float = 1.0
 
     @property
     def first(self) -> float:
@@ -230,19 +241,22 @@ class Neighbourhood:
         self._called: dict[str, float] = {}  # ticket id -> when it was last called, Unix seconds
         self._taught: dict[str, float] = {}  # the same of imported history, which nobody was told of
 
-    def feed(self, doc: Doc) -> Knot | None:
-        """Scan around the document, then remember it. A ticket that is known already is passed over."""
-        return self._feed(doc, self._called)
+    def feed(self, doc: Doc, earlier: Earlier = nobody) -> Knot | None:
+        """Scan around the document, then remember it. A ticket that is known already is passed over.
 
-    def learn(self, doc: Doc) -> None:
+        A triple that lies in an established pattern is not called: see `Settings.established`.
+        """
+        return self._feed(doc, earlier, self._called)
+
+    def learn(self, doc: Doc, earlier: Earlier = nobody) -> None:
         """The same for imported history: it turns the dial to this desk, and silences nothing live."""
-        self._feed(doc, self._taught)
+        self._feed(doc, earlier, self._taught)
 
-    def _feed(self, doc: Doc, called: dict[str, float]) -> Knot | None:
+    def _feed(self, doc: Doc, earlier: Earlier, called: dict[str, float]) -> Knot | None:
         if doc.ticket_id in self._known:
             return None
         new = self._print(doc)
-        knot = self._scan(new, called)
+        knot = self._scan(new, earlier, called)
         self._count(new)
         self._remember(new)
         return knot
@@ -375,9 +389,9 @@ class Neighbourhood:
 
     # -- scanning -----------------------------------------------------------------------------------
 
-    def _scan(self, new: _Print, called: dict[str, float]) -> Knot | None:
+    def _scan(self, new: _Print, earlier: Earlier, called: dict[str, float]) -> Knot | None:
         """The call around one document, if any and not `called` lately; turns the dial either way."""
-        found = self._standing_out(new)
+        found = self._standing_out(new, earlier)
         if found is not None and (found.score < self.threshold or self._is_quiet(found, called)):
             found = None  # a suppressed call must not extend the episode: its tickets are not marked
         self.threshold = self.settings.turned(self.threshold, called=found is not None)
@@ -389,7 +403,7 @@ class Neighbourhood:
         since = found.at.timestamp() - self.settings.quiet.total_seconds()
         return any(called.get(ticket, -math.inf) >= since for ticket in found.ticket_ids + found.related)
 
-    def _standing_out(self, new: _Print) -> Knot | None:
+    def _standing_out(self, new: _Print, earlier: Earlier) -> Knot | None:
         """The best triple around the document with its evidence, if it could be called: history only lowers it."""
         if self._fields["words"].counts.documents < self.settings.learning:
             return None
@@ -401,6 +415,10 @@ class Neighbourhood:
         triple = self._best_triple(pairs, rows)
         if triple is None or triple.pure < self.threshold:
             return None
+        alike = (self._ids[rows[triple.j]], self._ids[rows[triple.k]], new.ticket_id)
+        before = earlier(alike)
+        if before >= self.settings.established:
+            return None
         history = self._history(new, triple.mean, low)
         members, related = self._members(triple, pairs, rows)
         evidence = sorted(rows[member] for member in members)
@@ -411,11 +429,13 @@ class Neighbourhood:
             mean=triple.mean,
             weakest=triple.weakest,
             history=history,
-            triple=(self._ids[rows[triple.j]], self._ids[rows[triple.k]], new.ticket_id),
+            earlier=before,
+            triple=alike,
             ticket_ids=(*(self._ids[row] for row in evidence), new.ticket_id),
             related=tuple(self._ids[row] for row in sorted(rows[member] for member in related)),
             customers=1 + len(evidence),
             threshold=self.threshold,
+            per_1000=self.settings.per_1000,
         )
 
     def _candidates(self, new: _Print, low: int) -> list[int]:
@@ -516,26 +536,11 @@ def _line_slots(body: str) -> Slots:
     )
 
 
-def strength(knot: Knot, *, earlier: int, weeks: float, tickets_per_week: float, topics: int) -> float:
+def strength(knot: Knot, *, tickets_per_week: float, topics: int) -> float:
     """The knot on the common scale: -log10 of false episodes per topic-week.
 
-    The scan looks once per ticket, and is wrong when what it found is no one problem or an old one.
-    `earlier` customers were in the knot's pattern in the `weeks` before it; `topics` is how many the desk's
-    budget is shared among, `tickets_per_week` its traffic.
+    The scan looks once per ticket; `tickets_per_week` is the desk's traffic, `topics` how many its budget is
+    shared among.
     """
-    old = again(knot.customers - 1, history=max(knot.history, earlier), weeks=weeks)
-    false_per_week = tickets_per_week * (knot.false_per_1000 / 1000.0 + old)
+    false_per_week = tickets_per_week * knot.false_per_1000 / 1000.0
     return -math.log10(max(false_per_week, 1e-12) / max(1, topics))
-
-
-def again(others: int, *, history: int, weeks: float) -> float:
-    """How often a ticket finds so many `others` in its week by chance, given those before.
-
-    `history` customers said the same in the `weeks` before it. The predictive distribution of a Poisson
-    count whose rate has a Gamma posterior is negative binomial; the prior weighs a third of a customer,
-    like the scan's.
-    """
-    return float(betainc(others, history + PRIOR_CUSTOMERS, 1.0 / (1.0 + max(weeks, 1.0))))
-
-
-PRIOR_CUSTOMERS = 0.35

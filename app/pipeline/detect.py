@@ -187,12 +187,7 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
     mine = set(found.ticket_ids)
     first = min((t for t, k in zip(series.at.tolist(), series.ticket_ids, strict=True) if k in mine),
                 default=found.at.timestamp())  # fmt: skip
-    earlier = len(set(series.customer[series.at < first].tolist()))
     weeks = tick.desk.age_days(tick.at.timestamp()) / 7.0
-    per_week, busy = _traffic(held, tick, weeks)
-    strength = knot.strength(
-        found, earlier=earlier, weeks=min(weeks, 25.0) / busy, tickets_per_week=per_week * busy, topics=tick.active
-    )  # fmt: skip
     return Finding(
         topic=series.topic,
         rule="cluster",
@@ -203,23 +198,19 @@ def _from_knot(held: Memory, tick: Tick, values: Mapping[str, Any]) -> Finding |
         customers=found.customers,
         expected=0.0,
         spread=0.0,
-        strength=strength,
+        strength=knot.strength(found, tickets_per_week=_traffic(held, tick, weeks), topics=tick.active),
         ticket_ids=found.ticket_ids,
         notes={"mean": round(found.mean, 4), "history": found.history, "score": round(found.score, 4),
-               "earlier": earlier, "weeks": round(min(weeks, 25.0), 1), "zone": tick.desk.clock.zone},
+               "earlier": found.earlier, "weeks": round(min(weeks, 25.0), 1), "zone": tick.desk.clock.zone},
     )  # fmt: skip
 
 
-def _traffic(held: Memory, tick: Tick, weeks: float) -> tuple[float, float]:
-    """Tickets a week of the last four weeks, and how many times as busy the last three days were; at least 1.
-
-    In a surge more tickets are looked at, and each finds more others by chance.
-    """
+def _traffic(held: Memory, tick: Tick, weeks: float) -> float:
+    """Tickets a week, of the last four weeks or the last three days, whichever were busier."""
     now = tick.at.timestamp()
     desk = held.book.series(topics.topic_id(TopicKind.DESK, "desk"), since=now - 28 * DAY)
-    lately = int((desk.at > now - 3 * DAY).sum())
-    per_week = len(desk.at) / min(max(weeks, 1.0), 4.0)
-    return per_week, max(1.0, lately * 7 / 3 / max(per_week, 1e-9))
+    lately = int((desk.at > now - 3 * DAY).sum()) * 7 / 3
+    return max(len(desk.at) / min(max(weeks, 1.0), 4.0), lately)
 
 
 def _of_release(session: Session, findings: Sequence[Finding]) -> list[Finding]:

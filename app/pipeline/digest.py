@@ -159,9 +159,9 @@ def _scan(held: Memory, ticket: Ticket, item: Item, done: Digested) -> None:
     """The neighbourhood scan; the tickets of a knot found a pattern when they are still ungrouped."""
     doc = memory.doc(ticket, item)
     if ticket.backfill:
-        held.hood.learn(doc)
+        held.hood.learn(doc, held.grouping.earlier)
         return
-    knot = held.hood.feed(doc)
+    knot = held.hood.feed(doc, held.grouping.earlier)
     if knot is not None:
         done.knots.append(asdict(knot) | {"at": knot.at.isoformat()})
         founded = held.grouping.found(knot.ticket_ids, ticket.created_at)

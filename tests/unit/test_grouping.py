@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -233,6 +234,18 @@ def test_a_cluster_with_one_foot_in_a_pattern_founds_one_of_its_own() -> None:
     assert engine.pattern_of("new") == engine.pattern_of("newer") == revision.pattern_id
     assert engine.pattern_of("t0") not in (None, revision.pattern_id)
     assert engine.found(["t0", "t1", "alone"], START) is None
+
+
+def test_earlier_customers_are_those_of_the_pattern_that_holds_most_tickets() -> None:
+    engine = Grouping(DIM)
+    for n, day in enumerate((0, 1, 1, 20, 21)):
+        engine.place(item(f"t{n}", 1, day=day))
+    engine.place(replace(item("more", 1, day=2), customer=item("t0", 1).customer))
+    engine.place(item("alone", 2, day=20))
+    assert engine.earlier(["t3", "alone"]) == 0, "no pattern holds most"
+    assert engine.earlier(["alone", "unknown"]) == 0
+    assert engine.earlier(["t0", "t1", "t3"]) == 0, "nobody was before the first of them"
+    assert engine.earlier(["t3", "t4", "alone"]) == 3, "a customer with two tickets is one"
 
 
 def test_a_cluster_of_too_few_ungrouped_tickets_founds_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -217,18 +218,42 @@ def test_a_knot_is_stronger_when_it_is_rarer_and_the_desk_watches_more_topics() 
     knot = scan(background(400) + burst(3, at=LATER))[0]
     rarer = replace(knot, score=knot.score + 0.2)
     assert rarer.false_per_1000 < knot.false_per_1000
-    among = partial(strength, earlier=0, weeks=25.0, tickets_per_week=300.0)
+    among = partial(strength, tickets_per_week=300.0)
     assert among(rarer, topics=1000) > among(knot, topics=1000)
     assert among(knot, topics=1000) == pytest.approx(among(knot, topics=100) + 1)
 
 
-def test_a_knot_is_weaker_the_more_customers_said_so_before() -> None:
+def test_what_the_dial_just_lets_pass_is_worth_its_own_budget_on_any_desk() -> None:
     knot = scan(background(400) + burst(3, at=LATER))[0]
-    told = [
-        strength(knot, earlier=n, weeks=25.0, tickets_per_week=60.0, topics=1000) for n in (0, 1, 3, 10, 40)
-    ]
-    assert told == sorted(told, reverse=True)
-    assert told[0] > threshold(1000, 0.2) > told[-1]  # news at a fifth of an alert a week; the usual is not
+    for height in (0.6, 1.3):  # a desk of essays, a desk of set phrases
+        just = replace(knot, score=height, threshold=height)
+        budget = 300.0 * just.per_1000 / 1000
+        assert threshold(1000, budget) < strength(just, tickets_per_week=300.0, topics=1000)
+        assert strength(just, tickets_per_week=300.0, topics=1000) < threshold(1000, budget) + 1
+
+
+def test_a_triple_in_an_established_pattern_is_not_called() -> None:
+    docs = in_order(background(400) + burst(3, at=LATER))
+    asked: list[tuple[str, ...]] = []
+
+    def among(customers: int) -> list[Knot]:
+        def earlier(ticket_ids: Sequence[str]) -> int:
+            asked.append(tuple(ticket_ids))
+            return customers
+
+        hood = Neighbourhood()
+        return [knot for doc in docs if (knot := hood.feed(doc, earlier))]
+
+    young, old = among(Settings().established - 1), among(Settings().established)
+    assert [k.earlier for k in young] == [Settings().established - 1]
+    assert old == []
+    assert set(asked) == {young[0].triple}
+
+
+def test_the_dial_follows_a_desk_whose_everyday_questions_are_worded_alike() -> None:
+    phrases = [doc for k in range(300) for doc in burst(3, at=START + timedelta(hours=20 * k), topic=k)]
+    called = scan(in_order(phrases + background(300, days=250)))
+    assert len([k for k in called if k.at > START + timedelta(days=120)]) <= 12
 
 
 def test_two_copies_and_a_stranger_are_no_knot() -> None:

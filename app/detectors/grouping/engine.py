@@ -6,9 +6,10 @@ with `edit`; persist what these return. `restore(engine.export())` continues bit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.detectors.grouping import consolidate as nightly
 from app.detectors.grouping import edits
@@ -29,7 +30,7 @@ from app.detectors.grouping.suggest import suggestions
 from app.domain import Suggestion
 from app.errors import NotFound
 
-ENGINE = "grouping-3"
+ENGINE = "grouping-4"
 """The version kept with every decision; it changes when the same input may be placed differently."""
 
 
@@ -140,6 +141,17 @@ class Grouping:
     def pattern_of(self, ticket_id: str) -> str | None:
         """The pattern of a ticket in memory."""
         return self.state.homes.get(ticket_id)
+
+    def earlier(self, ticket_ids: Sequence[str]) -> int:
+        """Customers of the active window with a ticket before all of these, in the pattern of most of them."""
+        homes = Counter(home for t in ticket_ids if (home := self.pattern_of(t)) is not None)
+        home, inside = max(homes.items(), key=lambda one: (one[1], one[0]), default=("", 0))
+        if 2 * inside <= len(ticket_ids):
+            return 0
+        members = self.state.groups[home].members
+        first = min(members[t].item.at for t in ticket_ids if t in members)
+        since = first - timedelta(days=self.state.parameters.active_days)
+        return len({m.item.customer for m in members.values() if since <= m.item.at < first})
 
     def pattern(self, pattern_id: str) -> Group:
         """A living pattern, or the heir of a merged one; raises NotFound."""
