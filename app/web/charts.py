@@ -194,21 +194,21 @@ def _flags(days: Sequence[Day], marks: Sequence[Mark], frame: Frame) -> list[str
 
     Pointing at a mark shows its label anyway.
     """
-    parts, free = [], [0.0, 0.0]
+    lines, texts, free = [], [], [0.0, 0.0]
     for i, mark in _placed(days, marks):
         x = frame.x(i) + frame.step / 2
         length = 6.4 * len(mark.label) + 16
         before = x + length > frame.right  # no room to the right: write to the left
         start = x - length if before else x
         row = next((n for n, until in enumerate(free) if start >= until), None)
-        y = frame.above - 20 + 14 * (row or 0)
-        parts.append(_line(x, y, x, frame.below, f"mark {mark.kind}"))
+        y = frame.above - 20 + 14 * (row if row is not None else len(free))
+        lines.append(_line(x, y, x, frame.below, f"mark {mark.kind}"))
         flag = Markup('<path class="mark {}" d="M{},{}h8l-4,6z"><title>{}</title></path>')
-        parts.append(str(flag.format(mark.kind, f"{x - 4:.1f}", f"{y:.1f}", mark.label)))
+        lines.append(str(flag.format(mark.kind, f"{x - 4:.1f}", f"{y:.1f}", mark.label)))
         if row is not None:
             free[row] = start + length
             text = Markup('<text class="flag{}" x="{}" y="{}">{}</text>').format(
                 " before" if before else "", f"{x - 7 if before else x + 7:.1f}", f"{y + 6:.1f}", mark.label
             )
-            parts.append(str(text))
-    return parts
+            texts.append(str(text))
+    return lines + texts  # a line may pass behind a label
