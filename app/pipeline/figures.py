@@ -52,7 +52,7 @@ class Report:
         return found
 
     def sheets(self) -> list[Sheet]:
-        return [Sheet(p.title[:31], p.head, p.rows, note=p.note) for p in self.panels]
+        return [Sheet(p.title, p.head, p.rows, note=p.note, kinds=p.kinds) for p in self.panels]
 
 
 def span(runtime: Runtime, since: str, until: str) -> Span:

@@ -8,14 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
+from textwrap import shorten
 
 import xlsxwriter
+from xlsxwriter.format import Format
 
 Cell = str | int | float | datetime | None
 STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters (full-width forms too) that a spreadsheet reads as a formula when it opens a CSV file."""
 MOST_TEXT = 32_000  # characters of a cell; a spreadsheet refuses more than 32,767
 MOST_WIDTH = 48  # characters of a column
+MOST_NAME = 31  # characters of a sheet's name
+SHOWN = {"count": "#,##0", "share": "0.0 %", "change": "+0 %;-0 %;0 %", "hours": '0.0 "h"'}
+"""How numbers of a kind are shown; the cell holds the number itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Sheet:
     head: tuple[str, ...]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
+    kinds: tuple[str, ...] = ()  # of the columns, as a report's panel has them: how their numbers are shown
 
 
 def csv_lines(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
@@ -59,12 +65,16 @@ def xlsx(sheets: Sequence[Sheet], *, made: datetime) -> bytes:
     with xlsxwriter.Workbook(buffer, options) as book:
         book.set_properties({"created": made.astimezone(UTC).replace(tzinfo=None), "author": "Foreshock"})
         bold = book.add_format({"bold": True, "bottom": 1, "text_wrap": True, "valign": "top"})
+        shown = {kind: book.add_format({"num_format": form}) for kind, form in SHOWN.items()}
         for sheet in sheets:
-            _write(book.add_worksheet(sheet.name), sheet, bold)
+            page = book.add_worksheet(shorten(sheet.name, MOST_NAME, placeholder="…"))
+            _write(page, sheet, bold, [shown.get(kind) for kind in sheet.kinds])
     return buffer.getvalue()
 
 
-def _write(page: xlsxwriter.worksheet.Worksheet, sheet: Sheet, bold: object) -> None:
+def _write(
+    page: xlsxwriter.worksheet.Worksheet, sheet: Sheet, bold: Format, shown: Sequence[Format | None]
+) -> None:
     top = 2 if sheet.note else 0
     if sheet.note:
         page.write_string(0, 0, sheet.note)
@@ -80,4 +90,4 @@ def _write(page: xlsxwriter.worksheet.Worksheet, sheet: Sheet, bold: object) -> 
             elif isinstance(cell, datetime):
                 page.write_datetime(number, column, cell.astimezone(UTC).replace(tzinfo=None))
             elif cell is not None:
-                page.write_number(number, column, cell)
+                page.write_number(number, column, cell, shown[column] if column < len(shown) else None)

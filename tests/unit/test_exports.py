@@ -46,6 +46,15 @@ def test_a_workbook_holds_numbers_dates_and_texts_but_no_formula_and_no_link() -
     assert "<hyperlink" not in text
 
 
+def test_a_workbook_shows_numbers_as_the_report_does_and_ends_a_long_name_at_a_word() -> None:
+    sheet = Sheet("Articles with low use despite a common issue", ("who", "part", "took"), [("all", 0.057, 6.05)],
+                  kinds=("text", "share", "hours"))  # fmt: skip
+    page = openpyxl.load_workbook(io.BytesIO(xlsx([sheet], made=AT))).active
+    assert page.title == "Articles with low use despite…"
+    assert [cell.value for cell in page[2]] == ["all", 0.057, 6.05]
+    assert [cell.number_format for cell in page[2]] == ["General", "0.0 %", '0.0 "h"']
+
+
 def test_the_same_workbook_is_the_same_bytes() -> None:
     sheet = Sheet("Volume", ("a",), [("x",)])
     assert xlsx([sheet], made=AT) == xlsx([sheet], made=AT)
