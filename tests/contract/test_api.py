@@ -204,6 +204,14 @@ def test_a_body_that_is_no_json_is_told_where(api: TestClient) -> None:
     assert problem(answer, 422)["detail"] == "body: no JSON: Expecting value at character 12"
 
 
+@pytest.mark.parametrize(
+    ("body", "what"), [([], "a list: name the field it belongs in"), (7, "a single value")]
+)
+def test_a_body_without_named_fields_is_told_so(api: TestClient, body: object, what: str) -> None:
+    detail = problem(api.post("/v1/tickets", json=body), 422)["detail"]
+    assert detail == f"body: must be an object, {{…}}, not {what}"
+
+
 def test_a_body_of_ten_megabytes_is_a_413_problem_announced_or_not(api: TestClient) -> None:
     body = json.dumps(TICKET | {"body": "x" * 10_000_000}).encode()
     headers = {"content-type": "application/json"}
