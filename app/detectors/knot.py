@@ -3,7 +3,8 @@
 Around each new ticket the last seven days are searched for two others, from two other customers,
 such that the three are alike in meaning, words and error signatures *and* unlike what the desk has
 seen in the half year before. The mean similarity of the best such triple is the evidence; a dial
-keeps the number of calls at a budget. Everything is a function of the documents fed so far, in the
+keeps the number of calls at a budget. What an established pattern hears is left to the rules that know
+its rate. Everything is a function of the documents fed so far, in the
 order they were fed.
 
 Meaning is compared after the desk's mean vector is taken out ("all but the top", Mu and Viswanath,
