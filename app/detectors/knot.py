@@ -4,8 +4,8 @@ Around each new ticket the last seven days are searched for two others, from two
 such that the three are alike in meaning, words and error signatures *and* unlike what the desk has
 seen in the half year before. The mean similarity of the best such triple is the evidence; a dial
 keeps the number of calls at a budget. What an established pattern hears is left to the rules that know
-its rate. Everything is a function of the documents fed so far, in the
-order they were fed.
+its rate. Everything is a function of the documents fed so far, in the order they were fed, and of the
+patterns at those moments.
 
 Meaning is compared after the desk's mean vector is taken out ("all but the top", Mu and Viswanath,
 ICLR 2018, first step only), which puts different desks on one scale. A triple is judged by its mean
