@@ -24,6 +24,11 @@ FLOOD_TICKETS = 10
 FLOOD_CUSTOMERS = 2
 
 
+def slot(topic: Topic, kind: str) -> tuple[str, str]:
+    """What at most one open alert stands for: a topic, or one kind of notice about it."""
+    return topic.id, kind if kind in NOTICES else ""
+
+
 def jumped(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Ints:
     """Those of `rows` that jumped in the last hour by more than the desk's traffic explains."""
     seen = count(ledger, rows, desk, at, np.array([1.0]))

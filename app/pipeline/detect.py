@@ -27,7 +27,7 @@ from app.detectors.budget import (
     spend,
     step,
 )
-from app.detectors.guards import NOTICES
+from app.detectors.guards import NOTICES, slot
 from app.detectors.knot import Knot
 from app.detectors.lifecycle import DORMANT_AFTER
 from app.detectors.members import BROAD, Group
@@ -250,10 +250,10 @@ def _act(
     closed: Sequence[Alert],
 ) -> list[str]:
     """Open, promote, worsen, hold and resolve; ids of what became an alert now."""
-    by_slot = {_slot(f.topic, f.kind): f for f in findings}
+    by_slot = {slot(f.topic, f.kind): f for f in findings}
     promoted = []
     for alert in standing:
-        finding = by_slot.pop(_slot(alert.topic, alert.kind), None)
+        finding = by_slot.pop(slot(alert.topic, alert.kind), None)
         _wake(session, held, tick, alert, finding)
         if _continue(session, held, tick, alert, finding) and alert.tier is Tier.WATCH and finding:
             promoted.append(finding)
@@ -268,20 +268,15 @@ def _act(
         [*promoted, *loud], ongoing, [f for f in raised if f.topic.id in quiet], bar=tick.bar
     )
     _join(session, groups)
-    watched = {_slot(a.topic, a.kind): a for a in standing if a.tier is Tier.WATCH}
+    watched = {slot(a.topic, a.kind): a for a in standing if a.tier is Tier.WATCH}
     opened = []
     fresh = [g.told() for g in groups if g.finding is not None and not g.is_quiet]
     for finding, tier in _tiers(runtime, session, tick, fresh):
-        alert_id = _open(session, tick, finding, tier, watched.get(_slot(finding.topic, finding.kind)))
+        alert_id = _open(session, tick, finding, tier, watched.get(slot(finding.topic, finding.kind)))
         if alert_id and tier is Tier.ALERT:
             opened.append(alert_id)
             _absorb(session, tick, alert_id, finding, [a for a in standing if a.tier is Tier.WATCH])
     return opened
-
-
-def _slot(topic: Topic, kind: str) -> tuple[str, str]:
-    """What at most one open alert stands for: a topic, or one kind of notice about it."""
-    return topic.id, kind if kind in NOTICES else ""
 
 
 def _tiers(

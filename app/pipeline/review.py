@@ -11,6 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from app.detectors.grouping import Edit, EditKind
+from app.detectors.guards import slot
 from app.detectors.lifecycle import alert_state
 from app.detectors.thread import Thread, Witness
 from app.detectors.thread import common_thread as compare
@@ -141,7 +142,7 @@ def _refuse_two_open(session: Session, alert: Alert, decision: Event) -> None:
             raise Conflict(f"alert {alert.id} is closed since {alert.resolved_at:%Y-%m-%d %H:%M} UTC")
         return
     for other in alerts.unresolved(session, [alert.topic.id]):
-        if other.id != alert.id and other.rule == alert.rule:
+        if other.id != alert.id and slot(other.topic, other.kind) == slot(alert.topic, alert.kind):
             raise Conflict(f"alert {other.id} is open about the same: decide about that one")
 
 
