@@ -260,17 +260,21 @@ def _act(
     raised = [f for f in by_slot.values() if _is_raised(f, tick)]
     quiet = _quiet(session, held, tick, raised, closed)
     loud = [f for f in raised if f.topic.id not in quiet]
+    back = [f for f in loud if _has_recovered(session, f)]  # speaks for itself, whatever else is told
     ongoing = [
         (a, held.book.series(a.topic.id, until=tick.at.timestamp()).ticket_ids) for a in standing
         if a.kind not in NOTICES and a.topic.id not in {f.topic.id for f in promoted}
     ]  # fmt: skip
     groups = members.groups(
-        [*promoted, *loud], ongoing, [f for f in raised if f.topic.id in quiet], bar=tick.bar
+        [*promoted, *(f for f in loud if f not in back)],
+        ongoing,
+        [f for f in raised if f.topic.id in quiet],
+        bar=tick.bar,
     )
     _join(session, groups)
     watched = {slot(a.topic, a.kind): a for a in standing if a.tier is Tier.WATCH}
     opened = []
-    fresh = [g.told() for g in groups if g.finding is not None and not g.is_quiet]
+    fresh = back + [g.told() for g in groups if g.finding is not None and not g.is_quiet]
     for finding, tier in _tiers(runtime, session, tick, fresh):
         alert_id = _open(session, tick, finding, tier, watched.get(slot(finding.topic, finding.kind)))
         if alert_id and tier is Tier.ALERT:
