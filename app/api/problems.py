@@ -38,6 +38,10 @@ EXPLAINED = {
 """Every status a problem can have, in words: the page that `type` points to."""
 
 
+NO_OBJECT = {"model_attributes_type", "model_type", "dict_type"}
+"""What pydantic calls a value that should have had named fields; its own words are about Python."""
+
+
 class Problem(Exception):
     """An HTTP-only error: a status, a sentence, and headers that go with it."""
 
@@ -106,21 +110,16 @@ def install(app: FastAPI) -> None:
         return problem(request, 500, "an unexpected error; the log has it under this request's id")
 
 
-NO_OBJECT = {"model_attributes_type", "model_type", "dict_type"}
-"""What pydantic calls a value that should have had named fields; its own words are about Python."""
-
-
 def _said(error: dict[str, Any]) -> dict[str, str]:
     if error["type"] == "json_invalid":
         place = f"at character {error['loc'][-1]}"
         return {"detail": f"no JSON: {error['ctx']['error']} {place}", "pointer": ""}
+    detail = error["msg"]
     if error["type"] in NO_OBJECT:
-        is_list = isinstance(error.get("input"), list)
-        detail = "must be an object, {…}, not " + (
-            "a list: name the field it belongs in" if is_list else "a single value"
-        )
-        return {"detail": detail, "pointer": _pointer(error["loc"])}
-    return {"detail": error["msg"], "pointer": _pointer(error["loc"])}
+        is_list = isinstance(error["input"], list)
+        found = "a list: name the field it belongs in" if is_list else "a single value"
+        detail = f"must be an object, {{…}}, not {found}"
+    return {"detail": detail, "pointer": _pointer(error["loc"])}
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

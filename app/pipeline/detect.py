@@ -249,7 +249,10 @@ def _act(
     standing: Sequence[Alert],
     closed: Sequence[Alert],
 ) -> list[str]:
-    """Open, promote, worsen, hold and resolve; ids of what became an alert now."""
+    """Open, promote, worsen, hold and resolve; ids of what became an alert now.
+
+    A pattern that is back after a verified fix speaks for itself, whatever else tells of the event.
+    """
     by_slot = {slot(f.topic, f.kind): f for f in findings}
     promoted = []
     for alert in standing:
@@ -259,23 +262,21 @@ def _act(
             promoted.append(finding)
     raised = [f for f in by_slot.values() if _is_raised(f, tick)]
     quiet = _quiet(session, held, tick, raised, closed)
-    loud = [f for f in raised if f.topic.id not in quiet]
-    back = [f for f in loud if _has_recovered(session, f)]  # speaks for itself, whatever else is told
+    loud = [*promoted, *(f for f in raised if f.topic.id not in quiet)]
+    back = [f for f in loud if _has_recovered(session, f)]
     ongoing = [
         (a, held.book.series(a.topic.id, until=tick.at.timestamp()).ticket_ids) for a in standing
         if a.kind not in NOTICES and a.topic.id not in {f.topic.id for f in promoted}
     ]  # fmt: skip
     groups = members.groups(
-        [*promoted, *(f for f in loud if f not in back)],
-        ongoing,
-        [f for f in raised if f.topic.id in quiet],
-        bar=tick.bar,
+        [f for f in loud if f not in back], ongoing, [f for f in raised if f.topic.id in quiet], bar=tick.bar
     )
     _join(session, groups)
     watched = {slot(a.topic, a.kind): a for a in standing if a.tier is Tier.WATCH}
     opened = []
-    fresh = back + [g.told() for g in groups if g.finding is not None and not g.is_quiet]
-    for finding, tier in _tiers(runtime, session, tick, fresh):
+    fresh = [g.told() for g in groups if g.finding is not None and not g.is_quiet]
+    tiers = [*((f, Tier.ALERT) for f in back), *_tiers(runtime, session, tick, fresh)]
+    for finding, tier in tiers:
         alert_id = _open(session, tick, finding, tier, watched.get(slot(finding.topic, finding.kind)))
         if alert_id and tier is Tier.ALERT:
             opened.append(alert_id)
@@ -286,7 +287,7 @@ def _act(
 def _tiers(
     runtime: Runtime, session: Session, tick: Tick, findings: Sequence[Finding]
 ) -> list[tuple[Finding, Tier]]:
-    """Which findings are alerts: by the budget, but for notices and for a verified fix that did not hold."""
+    """Which findings are alerts: by the budget, but for notices."""
     per_week = runtime.settings.alerts_per_week
     weeks = min(horizon_weeks(per_week), tick.desk.age_days(tick.at.timestamp()) / 7.0)
     used = alerts.opened_since(session, tick.at - weeks * WEEK, tier=Tier.ALERT, besides=NOTICES)
@@ -295,7 +296,7 @@ def _tiers(
     tiers += [
         (f, Tier.WATCH if f.kind == "one_customer" else Tier.ALERT) for f in findings if f.kind in NOTICES
     ]
-    return [(f, Tier.ALERT if _has_recovered(session, f) else tier) for f, tier in tiers]
+    return tiers
 
 
 def _join(session: Session, groups: Sequence[Group]) -> None:

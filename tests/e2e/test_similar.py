@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -116,8 +115,7 @@ def test_many_callers_of_a_model_that_hangs_all_get_their_answer(desk: Runtime) 
         found = [ask(client, f"{PROBLEMS[n % 6]} {n}") for n in range(10)]
     finally:
         slow.go.set()
-    assert all(one["degraded"] for one in found)
-    assert median(one["took_ms"] for one in found) < 1000  # one may be late on a busy machine
+    assert all(one["degraded"] and one["took_ms"] < 1000 for one in found)
 
 
 def test_a_broken_model_gives_the_cases_found_by_words(desk: Runtime) -> None:

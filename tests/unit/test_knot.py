@@ -223,6 +223,17 @@ def test_a_knot_is_stronger_when_it_is_rarer_and_the_desk_watches_more_topics() 
     assert among(knot, topics=1000) == pytest.approx(among(knot, topics=100) + 1)
 
 
+def test_a_knot_is_weaker_the_more_customers_said_so_before() -> None:
+    told = []
+    for customers in (0, 1, 3, 5):
+        before = [report(50 + 3 * k, at=LATER - timedelta(days=8 * (k + 1))) for k in range(customers)]
+        knots = scan(background(400) + before + burst(3, at=LATER), Settings(start=0.5, step=0.0))
+        (knot,) = [k for k in knots if k.ticket_id == "t3-002"]
+        assert knot.history == customers
+        told.append(strength(knot, tickets_per_week=60.0, topics=1000))
+    assert told == sorted(set(told), reverse=True)
+
+
 def test_what_the_dial_just_lets_pass_is_worth_its_own_budget_on_any_desk() -> None:
     knot = scan(background(400) + burst(3, at=LATER))[0]
     for height in (0.6, 1.3):  # a desk of essays, a desk of set phrases
