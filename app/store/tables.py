@@ -136,6 +136,7 @@ class VectorRow(SQLModel, table=True):
     model_id: str
     text_hash: str
     vector: bytes | None = Field(default=None, sa_column=Column(BYTES))
+    filed_under: str = Field(default="", sa_column_kwargs={"server_default": ""})  # as it was grouped
 
 
 class BoilerplateRow(SQLModel, table=True):
