@@ -80,6 +80,7 @@ NOUNS: dict[str, dict[str, Any]] = {
         "pattern_id": Maybe(PAT),
         "placement": Extra({"rule": "signature", "score": 1.0, "runner_up": Maybe(PAT), "runner_up_score": 0.41,
                             "at": AT, "engine": "1"}),
+        "history": Extra([{"at": AT, "status": "open", "told": "In progress"}]),
         "edit_id": Extra("edt_01m7m3m7s0mc9yvdq0tayb31wc"),
     },
     "Pattern": {

@@ -14,7 +14,7 @@ from app.detectors.grouping import EditKind
 from app.domain import RawTicket
 from app.errors import Invalid
 from app.pipeline import intake, review
-from app.store import patterns, tickets
+from app.store import histories, patterns, tickets
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=Idempotent)
 
@@ -77,11 +77,12 @@ def list_(request: Request, run: Run, actor: Reader, cursor: Cursor = None, limi
 
 @router.get("/{id}", operation_id="getTicket")
 def get(request: Request, run: Run, actor: Reader, id: str) -> Response:
-    """One ticket, with the reason it is in its pattern."""
+    """One ticket, with the reason it is in its pattern and the statuses it went through."""
     with run.store.read() as session:
         found = tickets.get(session, id)
         placement = patterns.placements(session, [id]).get(id)
-    return answer(request, schemas.ticket(found, placement=placement))
+        history = histories.of(session, [id]).get(id, ())
+    return answer(request, schemas.ticket(found, placement=placement, history=history))
 
 
 @router.post("/{id}/link", operation_id="linkTickets")

@@ -15,12 +15,12 @@ from sqlmodel import Session
 
 from app.detectors.guards import NOTICES
 from app.detectors.thread import Thread
-from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, Ticket, Tier
+from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, StatusChange, Ticket, Tier
 from app.errors import Conflict, Invalid
 from app.pipeline import detect, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
 from app.runtime import Runtime
-from app.store import alerts, pages, patterns, releases, sources, tickets, views
+from app.store import alerts, histories, pages, patterns, releases, sources, tickets, views
 from app.store.views import View
 from app.web import shown
 from app.web.charts import Mark
@@ -116,6 +116,15 @@ class Evidence:
 
     ticket: Ticket
     why: Placement | None
+    history: tuple[StatusChange, ...] = ()
+
+
+def evidence_of(
+    session: Session, found: Sequence[Ticket], reasons: Mapping[str, Placement] | None = None
+) -> list[Evidence]:
+    """These tickets with what is stored about each; `reasons` only where a page shows why they belong."""
+    lived = histories.of(session, [t.id for t in found])
+    return [Evidence(t, (reasons or {}).get(t.id), lived.get(t.id, ())) for t in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +313,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         course = traffic.courses(session, [found.topic], days=CHART_DAYS).get(found.topic.id)
         held = tickets.by_ids(session, found.ticket_ids).values()
         newest = sorted(held, key=lambda t: (t.created_at, t.id), reverse=True)[:EVIDENCE]
+        shown_ = evidence_of(session, newest)
         homes = patterns.by_ids(session, sorted({t.pattern_id for t in newest if t.pattern_id}))
         owners = pages.owners(session)
         row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course, None)
@@ -314,7 +324,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         visitor,
         "alert.html",
         row=row,
-        newest=[Evidence(t, None) for t in newest],
+        newest=shown_,
         homes=homes,
         marks=marks,
         owners=owners,

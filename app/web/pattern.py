@@ -24,7 +24,7 @@ from app.store.patterns import Edit
 from app.web import edit
 from app.web.charts import Mark
 from app.web.guard import Reader, Run, Writer
-from app.web.inbox import REASONS, SNOOZES, Evidence, title
+from app.web.inbox import REASONS, SNOOZES, evidence_of, title
 from app.web.made import Made
 from app.web.render import PageRoute, done, page
 from app.web.threads import Threads
@@ -118,7 +118,7 @@ def _read(
         "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
         "examples": examples,
         "answers": reports.answers(session, pattern.id, limit=ANSWERS),
-        "evidence": [Evidence(t, reasons.get(t.id)) for t in found.items],
+        "evidence": evidence_of(session, found.items, reasons),
         "likeness": dict(likeness),
         "following": found.next_cursor,
         "timeline": events.of(session, subjects, limit=40),
