@@ -112,7 +112,7 @@ NOUNS: dict[str, dict[str, Any]] = {
         "finding": _free(observed=8, expected=0.1, strength=6.2), "ticket_ids": [TKT], "opened_at": AT,
         "updated_at": AT, "resolved_at": Maybe(AT), "acknowledged_at": Maybe(AT), "acknowledged_by": "Ann",
         "snoozed_until": Maybe(AT), "snoozed_customers": 0, "snoozed_escalating": False, "verdict": "useful",
-        "reason": "", "links": {"self": f"/v1/alerts/{ALT}"},
+        "reason": "", "links": {"self": f"/v1/alerts/{ALT}"}, "incomplete": Extra(["helpdesk"]),
     },
     "Backtest": {
         "id": "bkt_01m7m3m7s0mc9yvdq0tayb31wc", "state": "done", "asked_at": AT, "asked_by": "Ann",

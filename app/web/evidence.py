@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
+from app.pipeline.feeds import About
 from app.reports.exports import Cell, csv_lines
 from app.reports.reasons import reason
 from app.runtime import Runtime
@@ -33,7 +34,7 @@ def evidence(request: Request, run: Run, reader: Reader, id_: str, cursor: str =
         shown = evidence_of(session, found.items, reasons)
         likeness = dict(pages.likeness(session, id_))
     return page(
-        request, reader, "evidence.html", pattern=pattern, title=title(pattern.name, pattern.signature),
+        request, reader, "evidence.html", about=About(patterns=[id_]), pattern=pattern, title=title(pattern.name, pattern.signature),
         evidence=shown, likeness=likeness,
         following=found.next_cursor, is_later=bool(cursor),
     )  # fmt: skip

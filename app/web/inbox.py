@@ -17,8 +17,9 @@ from app.detectors.guards import NOTICES
 from app.detectors.thread import Thread
 from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, StatusChange, Ticket, Tier
 from app.errors import Conflict, Invalid
-from app.pipeline import detect, review
+from app.pipeline import detect, feeds, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
+from app.pipeline.feeds import DESK, About
 from app.runtime import Runtime
 from app.store import alerts, histories, pages, patterns, releases, sources, tickets, views
 from app.store.views import View
@@ -188,8 +189,9 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
             "owners": pages.owners(session),
             "away": Away(visits.before, *pages.since(session, visits.before)) if visits.before else None,
         }
+    missing = feeds.touched(run, {row.alert.id: row.alert.ticket_ids for row in rows})
     response = page(
-        request, visitor, "inbox.html", tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
+        request, visitor, "inbox.html", about=DESK, missing=missing, tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
         following=_address(tab, wanted, found.next_cursor) if found.next_cursor else "", is_later=bool(cursor),
         addresses={name: _address(name, wanted) for name in TITLES}, kinds=shown.KINDS, snoozes=SNOOZES,
         reasons=REASONS, severities=shown.SEVERITIES, attributes=pages.ATTRIBUTES,
@@ -323,6 +325,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         request,
         visitor,
         "alert.html",
+        about=About(tickets=found.ticket_ids),
         row=row,
         newest=shown_,
         homes=homes,

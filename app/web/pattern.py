@@ -17,6 +17,7 @@ from app.detectors.sentence import amount, plural, verdict_sentence
 from app.domain import Alert, Change, Pattern, PatternState, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
+from app.pipeline.feeds import About
 from app.pipeline.fixes import onset
 from app.runtime import Runtime
 from app.store import alerts, events, pages, patterns, releases, reports, suggestions, tickets, topics
@@ -84,7 +85,7 @@ def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = ""
         earlier = _earlier(session, pattern, middles)
     threads: Threads = request.app.state.threads
     return page(
-        request, visitor, "pattern.html", pattern=pattern, title=title(pattern.name, pattern.signature),
+        request, visitor, "pattern.html", about=About(patterns=[id_]), pattern=pattern, title=title(pattern.name, pattern.signature),
         threads=threads.of(run, pattern), snoozes=SNOOZES, reasons=REASONS, narrow_days=NARROW_DAYS,
         is_later=bool(cursor), edit_words=edit.WORDS, earlier=earlier, **values,
     )  # fmt: skip
