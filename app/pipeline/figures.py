@@ -10,6 +10,7 @@ from sqlmodel import Session
 
 from app.domain import TopicKind
 from app.errors import Invalid
+from app.pipeline.feeds import About
 from app.reports.exports import Sheet
 from app.reports.figures import Case, Panel, Period, Raised, panels
 from app.reports.trends import Count, Move, moves
@@ -93,6 +94,11 @@ def _bounds(runtime: Runtime, chosen: Span) -> tuple[datetime, datetime]:
     zone = runtime.settings.zone
     after = chosen.until + timedelta(days=1)
     return datetime.combine(chosen.since, time(), zone), datetime.combine(after, time(), zone)
+
+
+def about(runtime: Runtime, chosen: Span) -> About:
+    """The tickets a period's figures are made of, those of the stretch before it included."""
+    return About(created=(_bounds(runtime, chosen.before)[0], _bounds(runtime, chosen)[1]))
 
 
 def _period(session: Session, runtime: Runtime, chosen: Span, by: str) -> Period:

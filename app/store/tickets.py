@@ -235,6 +235,33 @@ def counts_by_pattern(session: Session, pattern_id: str) -> tuple[int, int, date
     return int(row[0]), int(row[1]), row[2], row[3]
 
 
+def of_sources(session: Session, sources: Sequence[str], ids: Sequence[str]) -> dict[str, str]:
+    """Which of these tickets came from one of these sources, and from which."""
+    found: dict[str, str] = {}
+    for some in chunks(ids):
+        query = select(_T.id, _T.source).where(_T.id.in_(some), _T.source.in_(sources))
+        found |= {row.id: row.source for row in session.execute(query)}
+    return found
+
+
+def sources_among(
+    session: Session,
+    sources: Sequence[str],
+    *,
+    ids: Sequence[str] = (),
+    patterns: Sequence[str] = (),
+    created: tuple[datetime, datetime] | None = None,
+) -> set[str]:
+    """Which of these sources have a ticket among some ids, in some patterns, or created in [start, end)."""
+    told = set(of_sources(session, sources, ids).values())
+    wheres: list[Any] = [_T.pattern_id.in_(some) for some in chunks(patterns)]
+    wheres += [and_(_T.created_at >= created[0], _T.created_at < created[1])] if created else []
+    for source in set(sources) - told:
+        queries = (select(_T.id).where(_T.source == source, where).limit(1) for where in wheres)
+        told |= {source} if any(session.scalar(query) for query in queries) else set()
+    return told
+
+
 def total(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(TicketRow)) or 0
 

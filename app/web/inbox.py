@@ -15,12 +15,13 @@ from sqlmodel import Session
 
 from app.detectors.guards import NOTICES
 from app.detectors.thread import Thread
-from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, Ticket, Tier
+from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, StatusChange, Ticket, Tier
 from app.errors import Conflict, Invalid
-from app.pipeline import detect, review
+from app.pipeline import detect, feeds, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
+from app.pipeline.feeds import DESK, About
 from app.runtime import Runtime
-from app.store import alerts, pages, patterns, releases, sources, tickets, views
+from app.store import alerts, histories, pages, patterns, releases, sources, tickets, views
 from app.store.views import View
 from app.web import shown
 from app.web.charts import Mark
@@ -116,6 +117,15 @@ class Evidence:
 
     ticket: Ticket
     why: Placement | None
+    history: tuple[StatusChange, ...] = ()
+
+
+def evidence_of(
+    session: Session, found: Sequence[Ticket], reasons: Mapping[str, Placement] | None = None
+) -> list[Evidence]:
+    """These tickets with what is stored about each; `reasons` only where a page shows why they belong."""
+    lived = histories.of(session, [t.id for t in found])
+    return [Evidence(t, (reasons or {}).get(t.id), lived.get(t.id, ())) for t in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +189,9 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
             "owners": pages.owners(session),
             "away": Away(visits.before, *pages.since(session, visits.before)) if visits.before else None,
         }
+    missing = feeds.touched(run, {row.alert.id: row.alert.ticket_ids for row in rows})
     response = page(
-        request, visitor, "inbox.html", tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
+        request, visitor, "inbox.html", about=DESK, missing=missing, tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
         following=_address(tab, wanted, found.next_cursor) if found.next_cursor else "", is_later=bool(cursor),
         addresses={name: _address(name, wanted) for name in TITLES}, kinds=shown.KINDS, snoozes=SNOOZES,
         reasons=REASONS, severities=shown.SEVERITIES, attributes=pages.ATTRIBUTES,
@@ -304,6 +315,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         course = traffic.courses(session, [found.topic], days=CHART_DAYS).get(found.topic.id)
         held = tickets.by_ids(session, found.ticket_ids).values()
         newest = sorted(held, key=lambda t: (t.created_at, t.id), reverse=True)[:EVIDENCE]
+        shown_ = evidence_of(session, newest)
         homes = patterns.by_ids(session, sorted({t.pattern_id for t in newest if t.pattern_id}))
         owners = pages.owners(session)
         row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course, None)
@@ -313,8 +325,9 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         request,
         visitor,
         "alert.html",
+        about=About(tickets=found.ticket_ids),
         row=row,
-        newest=[Evidence(t, None) for t in newest],
+        newest=shown_,
         homes=homes,
         marks=marks,
         owners=owners,

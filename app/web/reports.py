@@ -32,7 +32,7 @@ def show(
         held = posts.every(session)
     query = urlencode({"since": chosen.since, "until": chosen.until, "by": by})
     return page(
-        request, visitor, "reports.html", report=found, at=at, query=query, populations=POPULATIONS,
+        request, visitor, "reports.html", about=figures.about(run, chosen), report=found, at=at, query=query, populations=POPULATIONS,
         latest=run.now().astimezone(run.settings.zone).date(), posts=held, rhythms=post.RHYTHMS,
         has_mail=bool(run.settings.smtp_host and run.settings.smtp_sender),
     )  # fmt: skip

@@ -44,8 +44,9 @@ def show(
         ]  # fmt: skip
     groups = {d: [m for m in found if m.direction == d] for d in ("rising", "falling", "steady")}
     base = {"kind": kind, "since": chosen.since, "until": chosen.until}
+    about = figures.about(run, chosen)
     return page(
-        request, visitor, "trends.html", span=chosen, kind=kind, kinds=figures.KINDS, groups=groups, at=at,
+        request, visitor, "trends.html", about=about, span=chosen, kind=kind, kinds=figures.KINDS, groups=groups, at=at,
         compared=len(found), steady_left=max(0, len(groups["steady"]) - MOST_STEADY), most=MOST_STEADY,
         course=course, marks=marks, shown=held, query=urlencode(base),
         latest=run.now().astimezone(run.settings.zone).date(),
