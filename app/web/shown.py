@@ -86,6 +86,18 @@ class Words:
         year = f" {local.year}" if now is None or local.year != now.astimezone(self.zone).year else ""
         return self._time(at, f"{local.day} {local:%b}{year}, {local:%H:%M} {self.abbreviation(at)}")
 
+    def between(self, first: datetime, last: datetime | None, *, now: datetime) -> Markup:
+        """ "23 Nov, 14:02 to 17:30 CET": each with what the other does not say already."""
+        if last is None or last < first:
+            return self.when(first, now=now)
+        start, end = first.astimezone(self.zone), last.astimezone(self.zone)
+        zone = "" if self.abbreviation(first) == self.abbreviation(last) else f" {self.abbreviation(first)}"
+        year = f" {start.year}" if start.year != now.astimezone(self.zone).year else ""
+        begun = self._time(first, f"{start.day} {start:%b}{year}, {start:%H:%M}{zone}")
+        if start.date() == end.date():
+            return begun + " to " + self._time(last, f"{end:%H:%M} {self.abbreviation(last)}")
+        return begun + " to " + self.when(last, now=now)
+
     def clock(self, at: datetime, now: datetime) -> Markup:
         """ "14:02 Europe/Berlin"; with the date when it is not today."""
         local = at.astimezone(self.zone)
