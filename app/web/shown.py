@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from app.detectors.budget import chance_weeks
-from app.detectors.sentence import MOST_WEEKS, amount, plural, span
+from app.detectors.sentence import MOST_WEEKS, amount, plural, rounded, span
 from app.domain import Event, PatternState
 from app.reports.figures import figure
 from app.reports.reasons import reason
@@ -72,6 +72,9 @@ EVENTS: Mapping[str, str] = {
 }
 
 
+LONG = timedelta(days=7)  # of a span: its beginning is told by the day
+
+
 class Words:
     """The filters of the templates, for one business time zone."""
 
@@ -87,13 +90,14 @@ class Words:
         return self._time(at, f"{local.day} {local:%b}{year}, {local:%H:%M} {self.abbreviation(at)}")
 
     def between(self, first: datetime, last: datetime | None, *, now: datetime) -> Markup:
-        """ "23 Nov, 14:02 to 17:30 CET": each with what the other does not say already."""
+        """ "23 Nov, 14:02 to 17:30 CET": each with what the other does not say; of what is long ago the day alone."""
         if last is None or last < first:
             return self.when(first, now=now)
         start, end = first.astimezone(self.zone), last.astimezone(self.zone)
         zone = "" if self.abbreviation(first) == self.abbreviation(last) else f" {self.abbreviation(first)}"
         year = f" {start.year}" if start.year != now.astimezone(self.zone).year else ""
-        begun = self._time(first, f"{start.day} {start:%b}{year}, {start:%H:%M}{zone}")
+        clock = f", {start:%H:%M}{zone}" if last - first < LONG else ""
+        begun = self._time(first, f"{start.day} {start:%b}{year}{clock}")
         if start.date() == end.date():
             return begun + " to " + self._time(last, f"{end:%H:%M} {self.abbreviation(last)}")
         return begun + " to " + self.when(last, now=now)
@@ -152,7 +156,7 @@ def chance(strength: float) -> str:
     weeks = chance_weeks(strength)
     if weeks > MOST_WEEKS:
         return f"< 1 in {MOST_WEEKS:,.0f}"
-    return f"1 in {max(1.0, weeks):.0f}"
+    return f"1 in {rounded(max(1.0, weeks))}"
 
 
 def web_address(url: str) -> str:

@@ -104,6 +104,8 @@ def test_two_times_say_the_day_and_the_zone_once_where_they_share_it() -> None:
     evening = datetime(2026, 11, 27, 19, 38, tzinfo=UTC)
     assert said(evening, evening + timedelta(hours=3)) == "27 Nov, 20:38 to 23:38 CET"
     assert said(evening, evening + timedelta(hours=4)) == "27 Nov, 20:38 to 28 Nov, 00:38 CET"
-    assert said(datetime(2026, 10, 8, 16, tzinfo=UTC), evening) == "8 Oct, 18:00 CEST to 27 Nov, 20:38 CET"
-    assert said(datetime(2025, 12, 30, tzinfo=UTC), evening) == "30 Dec 2025, 01:00 to 27 Nov, 20:38 CET"
+    assert said(datetime(2026, 10, 8, 16, tzinfo=UTC), evening) == "8 Oct to 27 Nov, 20:38 CET"
+    assert said(datetime(2025, 12, 30, tzinfo=UTC), evening) == "30 Dec 2025 to 27 Nov, 20:38 CET"
+    night = datetime(2026, 10, 24, 23, tzinfo=UTC)
+    assert said(night, night + timedelta(hours=26)) == "25 Oct, 01:00 CEST to 26 Oct, 02:00 CET"
     assert said(evening, None) == "27 Nov, 20:38 CET"
