@@ -90,14 +90,15 @@ class Words:
         return self._time(at, f"{local.day} {local:%b}{year}, {local:%H:%M} {self.abbreviation(at)}")
 
     def between(self, first: datetime, last: datetime | None, *, now: datetime) -> Markup:
-        """ "23 Nov, 14:02 to 17:30 CET": each with what the other does not say; of what is long ago the day alone."""
+        """ "23 Nov, 14:02 CET to 17:30 CET": the day once where it is one; of what is long ago the day alone."""
         if last is None or last < first:
             return self.when(first, now=now)
         start, end = first.astimezone(self.zone), last.astimezone(self.zone)
-        zone = "" if self.abbreviation(first) == self.abbreviation(last) else f" {self.abbreviation(first)}"
         year = f" {start.year}" if start.year != now.astimezone(self.zone).year else ""
-        clock = f", {start:%H:%M}{zone}" if last - first < LONG else ""
-        begun = self._time(first, f"{start.day} {start:%b}{year}{clock}")
+        day = f"{start.day} {start:%b}{year}"
+        if last - first >= LONG:
+            return Markup("{} to {}").format(day, self.when(last, now=now))
+        begun = self._time(first, f"{day}, {start:%H:%M} {self.abbreviation(first)}")
         if start.date() == end.date():
             return begun + " to " + self._time(last, f"{end:%H:%M} {self.abbreviation(last)}")
         return begun + " to " + self.when(last, now=now)

@@ -94,7 +94,7 @@ def test_every_bar_lies_inside_the_drawing(counts: list[int]) -> None:
         assert 0 <= y <= y + h <= 210
 
 
-def test_two_times_say_the_day_and_the_zone_once_where_they_share_it() -> None:
+def test_two_times_say_the_day_once_where_they_share_it_and_each_names_its_zone() -> None:
     words = Words(ZoneInfo("Europe/Berlin"))
     now = datetime(2026, 11, 27, 23, tzinfo=UTC)
 
@@ -102,8 +102,8 @@ def test_two_times_say_the_day_and_the_zone_once_where_they_share_it() -> None:
         return words.between(first, last, now=now).striptags()
 
     evening = datetime(2026, 11, 27, 19, 38, tzinfo=UTC)
-    assert said(evening, evening + timedelta(hours=3)) == "27 Nov, 20:38 to 23:38 CET"
-    assert said(evening, evening + timedelta(hours=4)) == "27 Nov, 20:38 to 28 Nov, 00:38 CET"
+    assert said(evening, evening + timedelta(hours=3)) == "27 Nov, 20:38 CET to 23:38 CET"
+    assert said(evening, evening + timedelta(hours=4)) == "27 Nov, 20:38 CET to 28 Nov, 00:38 CET"
     assert said(datetime(2026, 10, 8, 16, tzinfo=UTC), evening) == "8 Oct to 27 Nov, 20:38 CET"
     assert said(datetime(2025, 12, 30, tzinfo=UTC), evening) == "30 Dec 2025 to 27 Nov, 20:38 CET"
     night = datetime(2026, 10, 24, 23, tzinfo=UTC)
