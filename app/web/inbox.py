@@ -53,6 +53,8 @@ TOLD_STATES = (
 Then = Annotated[str, Form()]
 SPARK_DAYS = 14
 CHART_DAYS = 63
+LONGEST_DAYS = 91  # of a chart
+READY = 60  # open alerts whose charts are ready before anybody looks
 PREPARED = 10  # rows at the top whose common thread is computed before anybody opens them
 EVIDENCE = 50  # newest tickets shown of an alert
 BASELINE_DAYS = 28
@@ -199,6 +201,16 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
     )  # fmt: skip
     response.set_cookie(VISITS, visits.cookie(now), max_age=30 * 86400, httponly=True, samesite="lax")
     return response
+
+
+def prepare(session: Session, run: Runtime, traffic: Traffic, threads: Threads) -> None:
+    """Have ready what the rows of open alerts and the pages behind them show, for the newest READY of them."""
+    traffic.desk(session)
+    found = alerts.unresolved(session)[-READY:]
+    traffic.courses(session, list({a.topic.id: a.topic for a in found}.values()), days=LONGEST_DAYS)
+    threads.prepare(
+        run, patterns.by_ids(session, sorted({a.pattern_id for a in found if a.pattern_id})).values()
+    )
 
 
 def _wanted(given: Mapping[str, str]) -> dict[str, str]:

@@ -25,14 +25,14 @@ from app.store.patterns import Edit
 from app.web import edit
 from app.web.charts import Mark
 from app.web.guard import Reader, Run, Writer
-from app.web.inbox import REASONS, SNOOZES, evidence_of, title
+from app.web.inbox import LONGEST_DAYS, REASONS, SNOOZES, evidence_of, title
 from app.web.made import Made
 from app.web.render import PageRoute, done, page
 from app.web.threads import Threads
 from app.web.traffic import Traffic
 
 router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)
-CHARTS_DAYS = (35, 63, 91)  # the shortest one that shows a fortnight before the pattern began
+CHARTS_DAYS = (35, 63, LONGEST_DAYS)  # the shortest one that shows a fortnight before the pattern began
 NARROW_DAYS = 28
 EVIDENCE = 25
 CUSTOMERS = 10

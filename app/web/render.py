@@ -67,6 +67,8 @@ NOTICES = {
     "erased": "Erased, for good. The audit log says who did it.",
     "paused": "Paused. What it delivered stays; nothing new is read.",
     "resumed": "Resumed. It goes on from where it stopped.",
+    "history-held": "On hold. What is new is read all the same.",
+    "history-goes-on": "It is read on from where it was.",
     "asked": "Asked for. The worker reads it within seconds; reload to see.",
     "webhook": "Saved.",
     "enabled": "Enabled. What waited is sent now; replay what was missed.",
