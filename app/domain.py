@@ -8,10 +8,11 @@ exact in float64 and every replay gives the same bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,21 @@ class Checkpoint:
     state: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A ticket entered a status; `told` is the source's own word for it."""
+
+    at: datetime
+    status: Status
+    told: str = ""
+
+
+def came_back(history: Sequence[StatusChange]) -> bool | None:
+    """Whether a ticket was taken up again after it was done; None without a history, oldest change first."""
+    was_undone = (a.status.is_done and not b.status.is_done for a, b in pairwise(history))
+    return any(was_undone) if history else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTicket:
     """A ticket as its source says it: personal data and boilerplate still inside. Never stored."""
@@ -103,6 +119,7 @@ class RawTicket:
     ai_handled: bool | None = None  # an AI agent dealt with it before, or instead of, a person
     duplicate_of: str = ""  # external id of the ticket it repeats or was merged into
     problem: str = ""  # external id of the problem record it hangs on
+    history: tuple[StatusChange, ...] = ()  # the statuses it went through, oldest first; () when not told
 
 
 ATTRIBUTES = (

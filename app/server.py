@@ -6,7 +6,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,11 +16,12 @@ from threadpoolctl import threadpool_limits
 
 from app import web, worker
 from app.api.app import create_app
-from app.errors import Invalid
+from app.errors import Invalid, TryLater
 from app.pipeline import access, cases, lease
 from app.runtime import Runtime
 
 SWITCH_S = 0.001  # a caller's next step waits no longer for another's; five times less than Python's own
+WARM_S = 60.0  # between two looks at what pages would wait for
 BACKLOG = 2048  # connections that may wait; what uvicorn itself asks for
 
 
@@ -39,7 +42,7 @@ def serve(runtime: Runtime, *, work: bool, say: Callable[[str], None]) -> None:
     host, port = listener.getsockname()[:2]
     scheduler = worker.schedule(runtime) if work else None
     app = service(runtime)
-    threading.Thread(target=_warm, args=(app, runtime), daemon=True, name="warm pages and index").start()
+    threading.Thread(target=_keep_warm, args=(app, runtime), daemon=True, name="warm pages and index").start()
     say(f"listening on http://{host}:{port} (Ctrl-C stops)")
     config = uvicorn.Config(app, log_level="warning", server_header=False)
     try:
@@ -51,9 +54,14 @@ def serve(runtime: Runtime, *, work: bool, say: Callable[[str], None]) -> None:
         listener.close()
 
 
-def _warm(app: FastAPI, runtime: Runtime) -> None:
+def _keep_warm(app: FastAPI, runtime: Runtime) -> None:
+    """Have pages and index ready after the start, and the pages again after every tick that changed them."""
     web.warm(app)
     cases.ready(runtime)
+    while True:
+        time.sleep(WARM_S)
+        with suppress(TryLater):  # a store that does not answer is told of by who asks for a page
+            web.warm(app)
 
 
 def work(runtime: Runtime) -> None:

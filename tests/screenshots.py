@@ -25,12 +25,15 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from app import demo
-from app.backtest import Clock
+from app.backtest import Clock, jobs
 from app.domain import PatternState, Source
-from app.pipeline import access, cases, detect
+from app.pipeline import access, cases, detect, review
+from app.pipeline.digest import digest
+from app.pipeline.intake import accept
 from app.runtime import Runtime
+from app.sample import generate
 from app.settings import Settings
-from app.store import alerts, pages, patterns, sources
+from app.store import alerts, backtests, pages, patterns, sources, tickets
 from app.store.core import Store
 from app.web import mount
 from tests.e2e._operated import PASSWORD, operated
@@ -39,6 +42,7 @@ from tests.e2e._small_desk import END, small_desk
 CHROMIUM = "/usr/bin/chromium"
 TOPS: dict[str, Literal["light", "dark"]] = {"pattern": "light", "recovered-pattern": "dark"}
 WIDTHS = {"desktop": 1360, "phone": 360}
+REPLAYED_DAYS = 35  # by the backtest that is pictured
 PATIENCE_MS = 300_000  # a busy machine is no reason to give up
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
@@ -168,6 +172,50 @@ def picture_answers(browser: Browser, base: str, out: Path) -> None:
     page.close()
 
 
+def young_desk(browser: Browser, folder: Path, out: Path) -> None:
+    """A desk of twelve days: while its tickets are being read, then while it learns."""
+    young = opened(folder, "young.sqlite3", END)
+    born = END - timedelta(days=12)
+    came = [t for n, t in enumerate(generate(7, END).tickets) if t.created_at > born and n % 6 == 0]
+    accept(young, came, source_kind="sample")
+    with served(young) as base:
+        picture(browser, base, {"busy": "/"}, out)
+    while digest(young):
+        pass
+    detect.detect(young, END)
+    with served(young) as base:
+        picture(browser, base, {"learning": "/"}, out)
+    young.close()
+
+
+def decided(browser: Browser, filled: Runtime, found: Mapping[str, str], out: Path) -> None:
+    """What a hand edit will do, a pattern that took in another, and backtests: none, waiting, running, done."""
+    id_ = found["pattern"].removeprefix("/patterns/")
+    with filled.store.read() as session:
+        members = [t.id for t in tickets.members(session, id_)][:2]
+        other = next(p.id for p in patterns.search(session, {}, limit=50).items if p.id != id_)
+    picked = "&".join(f"ticket={t}" for t in members)
+    shown = {
+        "split": f"/patterns/{id_}/edit?kind=split&{picked}", "not-this": f"/patterns/{id_}/edit?kind=remove&{picked}",
+        "widget": "/widget?text=PDF+shows+wrong+currency+symbol", "backtests-empty": "/backtests",
+    }  # fmt: skip
+    with served(filled) as base:
+        picture(browser, base, shown, out)
+        review.merge(filled, other, into=id_, actor="mara")
+        picture(browser, base, {"merged": f"/patterns/{other}"}, out)
+        since = filled.now() - timedelta(days=REPLAYED_DAYS)
+        runs = [{"alerts_per_week": n, "granularity": "balanced"} for n in (2, 10)]
+        job = jobs.ask(
+            filled, {"runs": runs, "since": since.isoformat(), "tick_minutes": 1440, "tags": []}, actor="mara"
+        )
+        picture(browser, base, {"backtest-waiting": f"/backtests/{job.id}"}, out)
+        with filled.store.write() as session:
+            backtests.change(session, job.id, state="running", done=240, total=1900)
+        picture(browser, base, {"backtest-running": f"/backtests/{job.id}"}, out)
+        jobs.work(filled)
+        picture(browser, base, {"backtest": f"/backtests/{job.id}", "backtests": "/backtests"}, out)
+
+
 def other_states(browser: Browser, filled: Runtime, folder: Path, out: Path) -> None:
     """Empty, all clear, in trouble, and behind a key."""
     empty = opened(folder, "empty.sqlite3", END)
@@ -258,6 +306,8 @@ def main() -> None:
             picture_closely(browser, base, found, options.out)
             cases.ready(runtime)  # as the service does at its start
             picture_answers(browser, base, options.out)
+        decided(browser, runtime, found, options.out)
+        young_desk(browser, Path(scratch), options.out)
         other_states(browser, runtime, Path(scratch), options.out)
         operators_pages(browser, runtime, Path(scratch), options.out)
         browser.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,7 +11,8 @@ from app.api import schemas
 from app.api.deps import Cursor, Limit, Reader, Run, Writer, answer, filters, listing, one_of
 from app.api.idempotency import Idempotent
 from app.domain import Alert, Tier
-from app.pipeline import review, standing
+from app.pipeline import feeds, review, standing
+from app.pipeline.feeds import DESK, About
 from app.store import alerts
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"], route_class=Idempotent)
@@ -28,8 +30,17 @@ def list_(request: Request, run: Run, actor: Reader, cursor: Cursor = None, limi
     with run.store.read() as session:
         found = alerts.search(session, wanted, cursor=cursor, limit=limit)
         sure = standing.confidences(session, found.items, run.now())
-    data = [schemas.alert(a, at=run.now(), confidence=sure.get(a.id)) for a in found.items]
-    return listing(request, data, found.next_cursor)
+    missing = feeds.touched(run, {a.id: a.ticket_ids for a in found.items})
+    data = [
+        schemas.alert(a, at=run.now(), confidence=sure.get(a.id)) | _lacking(missing.get(a.id, ()))
+        for a in found.items
+    ]
+    return listing(request, data, found.next_cursor, about=DESK)
+
+
+def _lacking(names: Iterable[str]) -> dict[str, list[str]]:
+    """The late, silent or failing sources whose tickets an alert may lack; nothing when there are none."""
+    return {"incomplete": sorted(names)} if names else {}
 
 
 @router.get("/{id}", operation_id="getAlert")
@@ -43,7 +54,9 @@ def get(request: Request, run: Run, actor: Reader, id: str) -> Response:
 def _shown(request: Request, run: Run, found: Alert) -> Response:
     with run.store.read() as session:
         sure = standing.confidences(session, [found], run.now())
-    return answer(request, schemas.alert(found, at=run.now(), confidence=sure.get(found.id)))
+    missing = feeds.touched(run, {found.id: found.ticket_ids}).get(found.id, {})
+    content = schemas.alert(found, at=run.now(), confidence=sure.get(found.id)) | _lacking(missing)
+    return answer(request, content, about=About(tickets=found.ticket_ids))
 
 
 @router.get("/{id}/tickets", operation_id="listAlertTickets")
@@ -52,7 +65,8 @@ def evidence(
 ) -> Response:
     """The tickets behind a number: those observed, those the expectation rests on, or those of the members."""
     found, count = standing.tickets_behind(run, id, of=of)
-    return answer(request, {"data": [schemas.ticket(t) for t in found], "count": count, "next_cursor": None})
+    content = {"data": [schemas.ticket(t) for t in found], "count": count, "next_cursor": None}
+    return answer(request, content, about=About(sources={t.source for t in found}))
 
 
 @router.post("/{id}/acknowledge", operation_id="acknowledgeAlert")

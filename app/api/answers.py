@@ -80,6 +80,7 @@ NOUNS: dict[str, dict[str, Any]] = {
         "pattern_id": Maybe(PAT),
         "placement": Extra({"rule": "signature", "score": 1.0, "runner_up": Maybe(PAT), "runner_up_score": 0.41,
                             "at": AT, "engine": "1"}),
+        "history": Extra([{"at": AT, "status": "open", "told": "In progress"}]),
         "edit_id": Extra("edt_01m7m3m7s0mc9yvdq0tayb31wc"),
     },
     "Pattern": {
@@ -111,7 +112,7 @@ NOUNS: dict[str, dict[str, Any]] = {
         "finding": _free(observed=8, expected=0.1, strength=6.2), "ticket_ids": [TKT], "opened_at": AT,
         "updated_at": AT, "resolved_at": Maybe(AT), "acknowledged_at": Maybe(AT), "acknowledged_by": "Ann",
         "snoozed_until": Maybe(AT), "snoozed_customers": 0, "snoozed_escalating": False, "verdict": "useful",
-        "reason": "", "links": {"self": f"/v1/alerts/{ALT}"},
+        "reason": "", "links": {"self": f"/v1/alerts/{ALT}"}, "incomplete": Extra(["helpdesk"]),
     },
     "Backtest": {
         "id": "bkt_01m7m3m7s0mc9yvdq0tayb31wc", "state": "done", "asked_at": AT, "asked_by": "Ann",

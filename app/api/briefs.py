@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.api.deps import Reader, Run, answer, one_of
+from app.api.deps import Reader, Run, answer, incomplete, one_of
 from app.pipeline import brief as briefs
+from app.pipeline.feeds import About
 from app.reports import html
 from app.store import patterns
 
@@ -30,11 +31,13 @@ def brief(request: Request, run: Run, actor: Reader, id: str, format: Format = "
     if heir != id:
         return RedirectResponse(str(request.url.replace(path=f"/v1/patterns/{heir}/brief")), 308)
     found = briefs.brief(run, id)
+    about = About(patterns=[id])
     if wanted == "json":
-        return answer(request, found.as_dict())
+        return answer(request, found.as_dict(), about=about)
     made = briefs.rendered(found, wanted)
     tag = f'"{hashlib.sha256(made).hexdigest()[:24]}"'
-    headers = {
+    marked = incomplete(request, about)
+    headers = marked | {
         "ETag": tag,
         "Cache-Control": "no-cache",
         "Vary": "Accept",
@@ -43,7 +46,7 @@ def brief(request: Request, run: Run, actor: Reader, id: str, format: Format = "
     if wanted == "html":
         headers["Content-Security-Policy"] = html.policy()
     if request.headers.get("if-none-match", "").strip() == tag:
-        return Response(status_code=304, headers={"ETag": tag})
+        return Response(status_code=304, headers=marked | {"ETag": tag})
     return Response(made, media_type=briefs.FORMATS[wanted], headers=headers)
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from app.api.problems import Problem
 from app.errors import Invalid
 from app.pipeline import access, feeds
+from app.pipeline.feeds import About
 from app.runtime import Runtime
 from app.store.keys import Key
 from app.store.paging import MOST
@@ -94,25 +95,29 @@ def matched(if_match: str | None, current: str) -> None:
         )
 
 
-def answer(request: Request, content: Any, *, tag: str | None = None, status: int = 200) -> Response:
-    """JSON with a strong ETag, or 304 when the caller has it already."""
+def answer(
+    request: Request, content: Any, *, tag: str | None = None, status: int = 200, about: About | None = None
+) -> Response:
+    """JSON with a strong ETag, or 304 when the caller has it already; `about` says which tickets it counts."""
     tag = tag or etag(content)
     held = [t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")]
+    headers = {"ETag": tag} | incomplete(request, about)
     if tag in held or held == ["*"]:
-        return Response(status_code=304, headers={"ETag": tag})
-    headers = {"ETag": tag, "Cache-Control": "no-cache"} | _incomplete(request)
-    return JSONResponse(content, status, headers=headers)
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(content, status, headers=headers | {"Cache-Control": "no-cache"})
 
 
-def _incomplete(request: Request) -> dict[str, str]:
-    """Says which sources are late, silent or failing: every number in the answer may miss their tickets."""
-    missing = feeds.troubled(request.app.state.runtime)
+def incomplete(request: Request, about: About | None) -> dict[str, str]:
+    """The header that names the late, silent or failing sources whose tickets an answer may miss."""
+    missing = feeds.touching(request.app.state.runtime, about) if about else {}
     return {"Foreshock-Incomplete": ", ".join(sorted(missing))} if missing else {}
 
 
-def listing(request: Request, data: list[dict[str, Any]], next_cursor: str | None) -> Response:
+def listing(
+    request: Request, data: list[dict[str, Any]], next_cursor: str | None, *, about: About | None = None
+) -> Response:
     """One page of a list: body and Link header say where the next one is."""
-    response = answer(request, {"data": data, "next_cursor": next_cursor})
+    response = answer(request, {"data": data, "next_cursor": next_cursor}, about=about)
     if next_cursor:
         url = request.url.include_query_params(cursor=next_cursor)
         response.headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'

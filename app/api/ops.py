@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from app.api.deps import Reader, Run, answer
 from app.errors import ForeshockError
 from app.pipeline import cases, standing
+from app.pipeline.feeds import DESK
 from app.store import alerts, events, sources, tickets, webhooks
 
 router = APIRouter(tags=["operations"])
@@ -24,7 +25,7 @@ def healthz() -> dict[str, str]:
 @router.get("/v1/status", operation_id="getStatus")
 def status(request: Request, run: Run, actor: Reader) -> Response:
     """How much of the budget is spent, what waits, how right alerts were, and what is active on a young desk."""
-    return answer(request, standing.status(run))
+    return answer(request, standing.status(run), about=DESK)
 
 
 @router.get(

@@ -24,6 +24,7 @@ from app.api.idempotency import Idempotent
 from app.detectors.grouping import EditKind
 from app.domain import Pattern, PatternState
 from app.pipeline import review
+from app.pipeline.feeds import DESK, About
 from app.store import alerts, events, patterns, tickets
 
 router = APIRouter(prefix="/v1/patterns", tags=["patterns"], route_class=Idempotent)
@@ -50,7 +51,7 @@ def list_(request: Request, run: Run, actor: Reader, cursor: Cursor = None, limi
         one_of(wanted["state"], "state", tuple(s.value for s in PatternState))
     with run.store.read() as session:
         found = patterns.search(session, wanted, cursor=cursor, limit=limit)
-    return listing(request, [schemas.pattern(p) for p in found.items], found.next_cursor)
+    return listing(request, [schemas.pattern(p) for p in found.items], found.next_cursor, about=DESK)
 
 
 @router.get("/{id}", operation_id="getPattern")
@@ -65,7 +66,7 @@ def get(request: Request, run: Run, actor: Reader, id: str) -> Response:
         "alerts": [schemas.alert(a, at=run.now()) for a in about],
         "common_thread": [t.as_dict() for t in review.common_thread(run, found.id)],
     }
-    return answer(request, content, tag=tag(found))
+    return answer(request, content, tag=tag(found), about=About(patterns=[found.id]))
 
 
 @router.get("/{id}/tickets", operation_id="listPatternTickets")
@@ -78,7 +79,7 @@ def evidence(
         found = tickets.search(session, {"pattern": heir}, cursor=cursor, limit=limit)
         reasons = patterns.placements(session, [t.id for t in found.items])
     data = [schemas.ticket(t, placement=reasons.get(t.id)) for t in found.items]
-    return listing(request, data, found.next_cursor)
+    return listing(request, data, found.next_cursor, about=About(patterns=[heir]))
 
 
 @router.get("/{id}/events", operation_id="listPatternEvents")
@@ -96,7 +97,7 @@ def rename(
     """Give a pattern a name; it is kept for ever."""
     _unchanged(run, id, if_match)
     found = review.rename(run, id, content.name, actor=actor)
-    return answer(request, schemas.pattern(found), tag=tag(found))
+    return answer(request, schemas.pattern(found), tag=tag(found), about=About(patterns=[found.id]))
 
 
 @router.put("/{id}/release", operation_id="linkRelease")
@@ -111,7 +112,7 @@ def link_release(
     """Say which release a pattern came with; null takes that back."""
     _unchanged(run, id, if_match)
     found = review.link_release(run, id, content.release_id, actor=actor)
-    return answer(request, schemas.pattern(found), tag=tag(found))
+    return answer(request, schemas.pattern(found), tag=tag(found), about=About(patterns=[found.id]))
 
 
 @router.post("/{id}/notes", operation_id="annotatePattern", status_code=201)
@@ -128,7 +129,7 @@ def merge(
     """Merge another pattern into this one; its id redirects here from now on."""
     _unchanged(run, id, if_match)
     found = review.merge(run, content.pattern_id, into=id, actor=actor)
-    return answer(request, schemas.pattern(found), tag=tag(found))
+    return answer(request, schemas.pattern(found), tag=tag(found), about=About(patterns=[found.id]))
 
 
 @router.get("/{id}/edits", operation_id="listPatternEdits")
@@ -156,7 +157,9 @@ def edit(
     )
     with run.store.read() as session:
         found = patterns.resolve(session, patterns.heir(session, id))
-    return answer(request, schemas.pattern(found) | {"edit_id": made}, tag=tag(found))
+    return answer(
+        request, schemas.pattern(found) | {"edit_id": made}, tag=tag(found), about=About(patterns=[found.id])
+    )
 
 
 def _unchanged(run: Run, id: str, if_match: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from app.api.deps import Reader, Run, answer, one_of
+from app.api.deps import Reader, Run, answer, incomplete, one_of
 from app.pipeline import figures
 from app.reports.exports import csv_lines, xlsx
 
@@ -27,18 +27,20 @@ def report(
     """Volume, escalation, resolution, satisfaction, articles, handed-over cases and the quality of our alerts."""
     one_of(format, "format", ("json", "csv", "xlsx"))
     found = figures.report(run, figures.span(run, since, until), by=by)
+    about = figures.about(run, found.span)
     if format == "csv":
         chosen = found.panel(panel)
-        return StreamingResponse(csv_lines(chosen.head, chosen.rows), media_type="text/csv; charset=utf-8")
+        lines, headers = csv_lines(chosen.head, chosen.rows), incomplete(request, about)
+        return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
     if format == "xlsx":
-        return Response(xlsx(found.sheets(), made=found.made), media_type=XLSX)
+        book = xlsx(found.sheets(), made=found.made)
+        return Response(book, media_type=XLSX, headers=incomplete(request, about))
     tables = [
         {"key": p.key, "title": p.title, "note": p.note, "columns": list(p.head), "rows": [list(r) for r in p.rows]}
         for p in found.panels
     ]  # fmt: skip
-    return answer(
-        request, {**_span(found.span), "by": by, "time_zone": run.settings.time_zone, "tables": tables}
-    )
+    content = {**_span(found.span), "by": by, "time_zone": run.settings.time_zone, "tables": tables}
+    return answer(request, content, about=about)
 
 
 @router.get("/trends", operation_id="getTrends")
@@ -52,7 +54,8 @@ def trends(
                            "direction": m.direction}
         for m in figures.trend(run, chosen, kind=kind)
     ]  # fmt: skip
-    return answer(request, {**_span(chosen), "kind": kind, "data": data})
+    content = {**_span(chosen), "kind": kind, "data": data}
+    return answer(request, content, about=figures.about(run, chosen))
 
 
 def _span(chosen: figures.Span) -> dict[str, str]:

@@ -19,6 +19,7 @@ from app.domain import (
     RawTicket,
     Release,
     Status,
+    StatusChange,
     Subscription,
     Suggestion,
     Ticket,
@@ -47,6 +48,14 @@ class Wire(BaseModel):
 
 def _example(content: dict[str, Any]) -> ConfigDict:
     return ConfigDict(extra="forbid", json_schema_extra={"example": content})
+
+
+class StatusChangeIn(Wire):
+    """When a ticket entered a status; `told` is your own word for it."""
+
+    at: AwareDatetime
+    status: Status
+    told: Text = ""
 
 
 class TicketIn(Wire):
@@ -87,10 +96,12 @@ class TicketIn(Wire):
     ai_handled: bool | None = None
     duplicate_of: Text = ""
     problem: Text = ""
+    history: list[StatusChangeIn] = Field(default_factory=list, max_length=200)
 
     def raw(self, source: str) -> RawTicket:
         values = self.model_dump()
         values["tags"], values["articles"] = tuple(self.tags), tuple(self.articles)
+        values["history"] = tuple(StatusChange(c.at, c.status, c.told) for c in self.history)
         return RawTicket(source=source, **values)
 
 
@@ -428,7 +439,9 @@ def time(value: datetime | None) -> str | None:
     return None if value is None else value.isoformat().replace("+00:00", "Z")
 
 
-def ticket(t: Ticket, *, placement: Placement | None = None) -> dict[str, Any]:
+def ticket(
+    t: Ticket, *, placement: Placement | None = None, history: Sequence[StatusChange] = ()
+) -> dict[str, Any]:
     """A ticket as the API shows it: cleaned, redacted, requester and account as keyed hashes."""
     return {
         "id": t.id, "source": t.source, "external_id": t.external_id, "url": t.url,
@@ -440,7 +453,12 @@ def ticket(t: Ticket, *, placement: Placement | None = None) -> dict[str, Any]:
         "escalated": t.escalated, "ai_handled": t.ai_handled, "duplicate_of": t.duplicate_of,
         "backfill": t.backfill, "pattern_id": t.pattern_id,
         **({"placement": placed(placement)} if placement else {}),
+        **({"history": [lived(change) for change in history]} if history else {}),
     }  # fmt: skip
+
+
+def lived(c: StatusChange) -> dict[str, Any]:
+    return {"at": time(c.at), "status": c.status.value, "told": c.told}
 
 
 def placed(p: Placement) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from app.api import schemas
 from app.api.deps import Reader, Run, answer
 from app.errors import Invalid
 from app.pipeline import learning, similar
+from app.pipeline.feeds import About
 
 router = APIRouter(prefix="/v1/similar", tags=["similar"])
 
@@ -21,7 +22,8 @@ def find(request: Request, run: Run, actor: Reader, content: schemas.SimilarIn) 
         run, text=content.text, ticket_id=content.ticket_id, k=content.k, as_of=content.as_of,
         include=tuple(content.include), filters=content.filters.model_dump(exclude_defaults=True),
     )  # fmt: skip
-    return answer(request, found, tag=similar.tag(found))
+    about = About(tickets=similar.cases(found))
+    return answer(request, found, tag=similar.tag(found), about=about)
 
 
 @router.post("/{query_id}/feedback", operation_id="judgeSimilar", status_code=204)

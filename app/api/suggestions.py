@@ -8,6 +8,7 @@ from app.api import schemas
 from app.api.deps import Reader, Run, Writer, answer, filters
 from app.api.idempotency import Idempotent
 from app.pipeline import suggest
+from app.pipeline.feeds import About
 from app.store import patterns, suggestions
 
 router = APIRouter(prefix="/v1/suggestions", tags=["patterns"], route_class=Idempotent)
@@ -20,7 +21,8 @@ def list_(request: Request, run: Run, actor: Reader) -> Response:
     with run.store.read() as session:
         found = suggestions.open_(session, wanted.get("pattern"))
     data = [schemas.suggestion(s, suggestions.id_of(s)) for s in found]
-    return answer(request, {"data": data, "next_cursor": None})
+    about = About(patterns=sorted({id_ for s in found for id_ in (s.pattern_id, s.other_id) if id_}))
+    return answer(request, {"data": data, "next_cursor": None}, about=about)
 
 
 @router.post("/{id}/accept", operation_id="acceptSuggestion")

@@ -14,7 +14,8 @@ from app.detectors.grouping import EditKind
 from app.domain import RawTicket
 from app.errors import Invalid
 from app.pipeline import intake, review
-from app.store import patterns, tickets
+from app.pipeline.feeds import About
+from app.store import histories, patterns, tickets
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=Idempotent)
 
@@ -72,16 +73,19 @@ def list_(request: Request, run: Run, actor: Reader, cursor: Cursor = None, limi
     wanted = filters(request, tickets.FILTERS)
     with run.store.read() as session:
         found = tickets.search(session, wanted, cursor=cursor, limit=limit)
-    return listing(request, [schemas.ticket(t) for t in found.items], found.next_cursor)
+    about = About(sources={t.source for t in found.items})
+    return listing(request, [schemas.ticket(t) for t in found.items], found.next_cursor, about=about)
 
 
 @router.get("/{id}", operation_id="getTicket")
 def get(request: Request, run: Run, actor: Reader, id: str) -> Response:
-    """One ticket, with the reason it is in its pattern."""
+    """One ticket, with the reason it is in its pattern and the statuses it went through."""
     with run.store.read() as session:
         found = tickets.get(session, id)
         placement = patterns.placements(session, [id]).get(id)
-    return answer(request, schemas.ticket(found, placement=placement))
+        history = histories.of(session, [id]).get(id, ())
+    content = schemas.ticket(found, placement=placement, history=history)
+    return answer(request, content, about=About(sources={found.source}))
 
 
 @router.post("/{id}/link", operation_id="linkTickets")

@@ -153,10 +153,10 @@ def _chance(finding: Finding) -> str:
         return f"{subject} does this by chance about every week"
     if weeks > MOST_WEEKS:
         return f"{subject} does this by chance less than once in 1,000 weeks"
-    return f"{subject} does this by chance once in about {_rounded(weeks)} weeks"
+    return f"{subject} does this by chance once in about {rounded(weeks)} weeks"
 
 
-def _rounded(number: float) -> str:
+def rounded(number: float) -> str:
     """To one leading digit, or two below 20: the scale is not finer than that."""
     if number < 20:
         return f"{number:.0f}"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from app.domain import ATTRIBUTES, RawTicket, Status
+from app.domain import ATTRIBUTES, RawTicket, Status, StatusChange
 from app.errors import Invalid
 from app.ingest import dates
 from app.ingest.files import Rejected
@@ -82,6 +82,7 @@ USUAL_NAMES: Values[str, str] = {
     "escalated": "escalated is_escalated escalation",
     "ai_handled": "ai_handled handled_by_ai bot_handled ai_agent",
     "articles": "articles kb_articles article knowledge_base kb",
+    "history": "history status_history",
     "reopened": "reopened is_reopened reopen_count reopens",
 }
 """Field by field the column names taken for it, most telling first; compared as `word` writes them."""
@@ -253,6 +254,7 @@ def _ticket(
         ai_handled=_flag(texts.get("ai_handled", "")),
         duplicate_of=texts.get("duplicate_of", ""),
         problem=texts.get("problem", ""),
+        history=_history(cells.get("history"), reading),
     )
 
 
@@ -304,6 +306,23 @@ def _date(cells: Values[str, Any], name: str, reading: Reading) -> datetime | No
         )
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _history(cell: Any, reading: Reading) -> tuple[StatusChange, ...]:
+    """Status changes: a list of objects with `at` and `status`, also as JSON text; nothing for other words."""
+    if isinstance(cell, str) and cell.lstrip().startswith("["):
+        try:
+            cell = json.loads(cell)
+        except ValueError as error:
+            raise ValueError(f"history: {error}") from error
+    changes = []
+    for entry in cell if isinstance(cell, list | tuple) else ():
+        told = text_of(entry.get("status")) if isinstance(entry, dict) else ""
+        at = _date(entry, "at", reading) if told else None
+        if at is None:
+            raise ValueError('history: each change needs "at" and "status"')
+        changes.append(StatusChange(at, status_of(told), told))
+    return tuple(changes)
 
 
 def _list(cell: Any) -> tuple[str, ...]:

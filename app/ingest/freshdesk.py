@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from app.domain import Checkpoint, RawTicket, Status
+from app.domain import Checkpoint, RawTicket, Status, StatusChange
 from app.ingest.http import Answer, Api, Forbidden, Gone, Lane, Refused, Verdict
 from app.ingest.source import (
     Checkup,
@@ -33,6 +33,7 @@ from app.ingest.source import (
     opened,
     outcomes,
     page,
+    part,
     required,
     text,
     words_of,
@@ -43,6 +44,11 @@ from app.ports import Page
 LISTS = ("tickets", "deleted", "spam")
 SECOND = timedelta(seconds=1)  # the grain of updated_at
 STATUSES = {"2": Status.OPEN, "3": Status.PENDING, "4": Status.SOLVED, "5": Status.CLOSED}
+TIMES = {
+    "reopened_at": Status.OPEN, "pending_since": Status.PENDING, "resolved_at": Status.SOLVED,
+    "closed_at": Status.CLOSED,
+}  # fmt: skip
+"""What `stats` tells of a ticket's statuses: when it last entered each of these."""
 PRIORITIES = {"1": "low", "2": "normal", "3": "high", "4": "urgent"}
 CHANNELS = {"1": "email", "2": "portal", "3": "phone", "7": "chat", "9": "widget", "10": "outbound"}
 OUTBOUND = "10"
@@ -280,6 +286,7 @@ class Freshdesk:
             status=self._status(text(row.get("status"))),
             resolved_at=solved_at,
             reopened=bool(dig(row, "stats.reopened_at")) if isinstance(row.get("stats"), dict) else None,
+            history=_history(row),
             **extra,
         )
 
@@ -378,6 +385,14 @@ def _share(rating: Record) -> float | None:
         return None
     step = abs(int(code)) - 100
     return round(0.5 + (-step if code.startswith("-") else step) / 6, 3)
+
+
+def _history(row: Record) -> tuple[StatusChange, ...]:
+    """When the ticket last entered each status, oldest first; what it went through in between is not told."""
+    stats, created_at = part(row, "stats"), instant(row.get("created_at"))
+    entered = [(instant(stats.get(name)), status) for name, status in TIMES.items()]
+    known = sorted((at, status) for at, status in [(created_at, Status.OPEN), *entered] if at)
+    return tuple(StatusChange(at, status) for at, status in known) if stats else ()
 
 
 def _plain(entry: Record) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from app.domain import EPOCH, Checkpoint, RawTicket, Status
+from app.domain import EPOCH, Checkpoint, RawTicket, Status, StatusChange
 from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Refused, Verdict
 from app.ingest.oauth import OAuth, RotatingToken, StaticToken
 from app.ingest.source import (
@@ -33,6 +33,7 @@ from app.ingest.source import (
     ident,
     instant,
     iso,
+    lived,
     mapped,
     opened,
     outcomes,
@@ -58,6 +59,8 @@ MILLISECOND = timedelta(milliseconds=1)
 LINK = re.compile(r"https?://[^\s\"'<>]+/(?:kb|knowledge)[^\s\"'<>]*")
 INDEX_SLACK = timedelta(seconds=1)  # results may precede the bound by parts of it
 BATCH = 100  # the most inputs of one batch call
+BATCH_WITH_HISTORY = 50
+STAGE = "hs_pipeline_stage"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,17 +130,21 @@ class HubSpot:
         return page(Checkpoint(self.name), {}, more=False, tickets=self._tickets(rows), deleted=gone)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
-        """Three calls for each hundred tickets, and one more for each hundred e-mails."""
+        """Three calls for each fifty tickets: two, and one more for each hundred e-mails."""
         found: list[Details] = []
-        for batch in chunks(ids, BATCH):
-            asked = {"properties": self._wanted, "inputs": [{"id": ticket_id} for ticket_id in batch]}
+        for batch in chunks(ids, BATCH_WITH_HISTORY):
+            asked = {
+                "properties": self._wanted,
+                "propertiesWithHistory": [STAGE],
+                "inputs": [{"id": ticket_id} for ticket_id in batch],
+            }
             answer = self.api.post(f"{self._objects}/tickets/batch/read", asked, "details")
             rows = rows_of(answer.record.get("results"))
             linked = self._associated(batch, "emails", "details")
             emails = self._emails([email for ids_of in linked.values() for email in ids_of])
             for row in rows:
                 said = [emails[email] for email in linked.get(ident(row), ()) if email in emails]
-                found.append(_details(row, said))
+                found.append(replace(_details(row, said), history=self._history(row)))
         return tuple(found)
 
     def check(self) -> Checkup:
@@ -280,6 +287,23 @@ class HubSpot:
             self._stages = {text(row.get("id")): row for row in stages}
         return self._stages.get(stage, {})
 
+    def _history(self, row: Record) -> tuple[StatusChange, ...]:
+        """The stages of a ticket, by their labels."""
+        told = rows_of(part(row, "propertiesWithHistory").get(STAGE))[::-1]  # the newest comes first
+        changes = [(instant(entry.get("timestamp")), "", text(entry.get("value"))) for entry in told]
+        return tuple(
+            replace(change, told=text(self._stage(change.told).get("label")) or change.told)
+            for change in lived(None, changes, self._status)
+        )
+
+    def _status(self, number: str) -> Status:
+        """What a stage means, by the operator's word for its label or number, else by its own state."""
+        stage = self._stage(number)
+        state = text(dig(stage, "metadata.ticketState"))
+        closed = state == "CLOSED" or (not state and text(dig(stage, "metadata.isClosed")) == "true")
+        named = self.options.status_map.get(text(stage.get("label")), self.options.status_map.get(number))
+        return Status(named or (Status.CLOSED if closed else Status.OPEN))
+
     def _tickets(self, rows: Sequence[Record]) -> tuple[RawTicket, ...]:
         if not rows:
             return ()
@@ -307,11 +331,6 @@ class HubSpot:
     def _ticket(self, row: Record, contact: str, company: str) -> RawTicket:
         fields = part(row, "properties")
         custom = mapped(row, self.options.field_map)
-        number = text(fields.get("hs_pipeline_stage"))
-        stage = self._stage(number)
-        state = text(dig(stage, "metadata.ticketState"))
-        closed = state == "CLOSED" or (not state and text(dig(stage, "metadata.isClosed")) == "true")
-        named = self.options.status_map.get(text(stage.get("label")), self.options.status_map.get(number))
         priority = text(fields.get("hs_ticket_priority"))
         extra: dict[str, Any] = {
             "satisfaction": share_of(text(fields.get("hs_feedback_last_survey_rating"))),
@@ -337,7 +356,7 @@ class HubSpot:
                 agent=fields.get("hubspot_owner_id"),
                 pipeline=fields.get("hs_pipeline"),
             ),
-            status=Status(named or (Status.CLOSED if closed else Status.OPEN)),
+            status=self._status(text(fields.get(STAGE))),
             resolved_at=instant(fields.get("closed_date")),
             **extra,
         )

@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 
-from app.domain import Checkpoint, RawTicket, Status
+from app.domain import Checkpoint, RawTicket, Status, StatusChange
 from app.errors import Invalid, TryLater
 from app.ingest.adf import to_text
+from app.ingest.columns import status_of
 from app.ingest.http import (
     Answer,
     Api,
@@ -43,6 +44,7 @@ from app.ingest.source import (
     ident,
     instant,
     iso,
+    lived,
     mapped,
     opened,
     outcomes,
@@ -111,6 +113,7 @@ class Jira:
         self._known = outside.known
         self._rated = True  # until the feedback of requests turns out to be closed to this account
         self._fields: Mapping[str, str] | None = None  # custom field ids by schema
+        self._categories: Mapping[str, str] | None = None  # of statuses, by name
         self.api = Api(
             name,
             base_url=options.base_url,
@@ -160,7 +163,7 @@ class Jira:
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
-        """One call a ticket, one more for each hundred comments, and one where only the desk knows the rating."""
+        """One call a ticket, one more for each hundred comments or changes, and one where only the desk knows the rating."""
         found = []
         for ticket_id in ids:
             try:
@@ -170,7 +173,8 @@ class Jira:
                     fields=",".join([*self._wanted(), "comment"]),
                     expand="changelog",
                 )
-                found.append(self._details(answer.record, self._comments(answer.record)))
+                row = answer.record
+                found.append(self._details(row, self._comments(row), self._changes(row)))
             except Gone:
                 continue
         return tuple(found)
@@ -370,20 +374,66 @@ class Jira:
         """All comments, oldest first; the issue itself may embed only some."""
         found = list(rows_of(dig(row, "fields.comment.comments")))
         total = text(dig(row, "fields.comment.total"))
-        while len(found) < (int(total) if total.isdigit() else 0):
-            more = self.api.get(
-                f"/rest/api/3/issue/{ident(row)}/comment",
-                "details",
-                startAt=len(found),
-                maxResults=100,
-                orderBy="created",
-            ).record.get("comments")
+        path = f"/rest/api/3/issue/{ident(row)}/comment"
+        many = int(total) if total.isdigit() else 0
+        return found + self._paged(path, "comments", many, start=len(found), orderBy="created")
+
+    def _paged(self, path: str, key: str, total: int, *, start: int = 0, **params: str) -> list[Record]:
+        """The rows of a list from `start` on."""
+        found: list[Record] = []
+        while start + len(found) < total:
+            asked = {"startAt": start + len(found), "maxResults": 100} | params
+            more = rows_of(self.api.get(path, "details", **asked).record.get(key))
             if not more:
                 break
             found += more
         return found
 
-    def _details(self, row: Record, comments: Sequence[Record]) -> Details:
+    def _changes(self, row: Record) -> list[tuple[datetime | None, Record]] | None:
+        """All changes of the issue's fields and when; None without its history, of which it may embed only some."""
+        histories = dig(row, "changelog.histories")
+        if not isinstance(histories, list):
+            return None
+        total = text(dig(row, "changelog.total"))
+        if total.isdigit() and int(total) > len(histories):
+            histories = self._paged(f"/rest/api/3/issue/{ident(row)}/changelog", "values", int(total))
+        return [
+            (instant(entry.get("created")), item)
+            for entry in rows_of(histories)
+            for item in rows_of(entry.get("items"))
+        ]
+
+    def _history(
+        self, ticket: RawTicket, row: Record, changes: Sequence[tuple[datetime | None, Record]]
+    ) -> tuple[StatusChange, ...]:
+        """The statuses of an issue; one that never changed has had its present one all along."""
+        told = [
+            (at, text(item.get("fromString")), text(item.get("toString")))
+            for at, item in changes
+            if item.get("field") == "status"
+        ]
+        told = told or [(ticket.created_at, "", text(dig(row, "fields.status.name")))]
+        return lived(ticket.created_at, told, self._past_status)
+
+    def _past_status(self, name: str) -> Status:
+        """What a word in the history means; by the word itself when the list of statuses may not be read."""
+        if self._categories is None:
+            try:
+                rows = self.api.get("/rest/api/3/status", "details").listed()
+            except (Forbidden, Gone, Refused):
+                rows = ()
+            self._categories = {
+                text(row.get("name")): text(dig(row, "statusCategory.key")) for row in rows_of(rows)
+            }
+        known = CATEGORIES.get(self._categories.get(name, ""), status_of(name))
+        return Status(self.options.status_map.get(name, known))
+
+    def _details(
+        self,
+        row: Record,
+        comments: Sequence[Record],
+        changes: Sequence[tuple[datetime | None, Record]] | None,
+    ) -> Details:
         ticket = self._ticket(row)
         answers = [
             to_text(comment.get("body"))
@@ -406,7 +456,8 @@ class Jira:
             resolution=resolution,
             articles=tuple(links),
             satisfaction=None if is_rated or not ticket.status.is_done else self._feedback(row),
-            reopened=_was_reopened(row),
+            reopened=None if changes is None else any(_takes_back(item) for _, item in changes),
+            history=() if changes is None else self._history(ticket, row, changes),
         )
 
     def _feedback(self, row: Record) -> float | None:
@@ -449,15 +500,9 @@ def _milliseconds(at: datetime) -> int:
     return int(at.timestamp()) * 1000
 
 
-def _was_reopened(row: Record) -> bool | None:
-    """Whether a resolution was taken back; None without the issue's history."""
-    histories = dig(row, "changelog.histories")
-    if not isinstance(histories, list):
-        return None
-    items = [item for history in rows_of(histories) for item in rows_of(history.get("items"))]
-    return any(
-        item.get("field") == "resolution" and item.get("from") and not item.get("to") for item in items
-    )
+def _takes_back(item: Record) -> bool:
+    """Whether a change takes a resolution back."""
+    return item.get("field") == "resolution" and bool(item.get("from")) and not item.get("to")
 
 
 def _following(body: Record) -> str | None:

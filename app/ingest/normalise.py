@@ -11,13 +11,13 @@ import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from app.domain import RawTicket, Status, TicketDraft
+from app.domain import RawTicket, Status, StatusChange, TicketDraft, came_back
 from app.ingest import courtesies, html, quotes, secrets
 from app.ingest.boilerplate import Boilerplate
 from app.ingest.freemail import is_company_domain
@@ -26,6 +26,7 @@ from app.ingest.redact import redact, redact_name
 MAX_BODY_BYTES = 32_768
 _MAX_SUBJECT_CHARS = 500
 _MAX_VALUE_CHARS = 120  # of an attribute or a tag
+_MAX_CHANGES = 200  # of a ticket's status: more come from an automation at odds with itself
 _MAX_RAW_CHARS = 262_144  # eight times what is kept: more is an attachment pasted into the body
 _HASH_CHARS = 24  # 96 bits: no collision among a billion customers
 
@@ -63,8 +64,12 @@ def _cap(text: str) -> str:
 
 
 def content_hash(raw: RawTicket, *, key: bytes) -> str:
-    """Keyed HMAC-SHA256 over every field of `raw`: tells an unchanged ticket before any cleaning."""
+    """Keyed HMAC-SHA256 over every field of `raw`: tells an unchanged ticket before any cleaning.
+
+    A history that is not told does not count, so that tickets stored before there were any are still known.
+    """
     values = {field.name: getattr(raw, field.name) for field in fields(raw)}
+    values = values if raw.history else {n: v for n, v in values.items() if n != "history"}
     canonical = json.dumps(values, default=_canonical, sort_keys=True, ensure_ascii=True)
     return hmac.new(key, canonical.encode(), hashlib.sha256).hexdigest()
 
@@ -74,6 +79,8 @@ def _canonical(value: Any) -> Any:
         return value.astimezone(UTC).isoformat()
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, StatusChange):
+        return [value.at, value.status, value.told]
     return dict(value) if isinstance(value, Mapping) else list(value)
 
 
@@ -140,7 +147,7 @@ def tidied(raw: RawTicket, *, key: bytes, keep_account_names: bool, backfill: bo
         resolution=_private(shown.resolution, names, is_html=False),
         resolved_at=raw.resolved_at.astimezone(UTC) if raw.resolved_at else None,
         articles=tuple(secrets.redact(article) for article in raw.articles),
-        reopened=raw.reopened,
+        reopened=came_back(raw.history) if raw.reopened is None else raw.reopened,
         satisfaction=raw.satisfaction,
         escalated=raw.escalated,
         ai_handled=raw.ai_handled,
@@ -153,6 +160,12 @@ def tidied(raw: RawTicket, *, key: bytes, keep_account_names: bool, backfill: bo
 def message(text: str, *, is_html: bool) -> str:
     """What somebody said in a ticket's conversation, cleaned and redacted like a ticket's own text."""
     return _private(text, (), is_html=is_html)
+
+
+def history(changes: Sequence[StatusChange]) -> tuple[StatusChange, ...]:
+    """The newest status changes of a ticket as they are kept: oldest first, in UTC, the words redacted."""
+    ordered = sorted(changes, key=lambda change: change.at)[-_MAX_CHANGES:]
+    return tuple(StatusChange(c.at.astimezone(UTC), c.status, _value(c.told)) for c in ordered)
 
 
 def _without_text(raw: RawTicket) -> RawTicket:

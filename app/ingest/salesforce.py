@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
-from app.domain import EPOCH, Checkpoint, RawTicket, Status
+from app.domain import EPOCH, Checkpoint, RawTicket, Status, StatusChange
+from app.errors import TryLater
 from app.ingest.http import Answer, Api, Forbidden, Lane, Misconfigured, Refused, Verdict
 from app.ingest.oauth import ClientCredentials, OAuth
 from app.ingest.source import (
@@ -31,6 +32,7 @@ from app.ingest.source import (
     ident,
     instant,
     iso,
+    lived,
     mapped,
     opened,
     outcomes,
@@ -47,9 +49,10 @@ WISHED = (
     "CaseNumber", "Subject", "Description", "Status", "Priority", "Origin", "Type", "Reason", "IsEscalated",
     "MasterRecordId", "ParentId", "ContactId", "SuppliedEmail", "AccountId", "OwnerId", "ClosedDate",
 )  # fmt: skip
-CASE = ("Id", "Description", "IsClosed", "ClosedDate", "IsDeleted")
+CASE = ("Id", "Description", "CreatedDate", "IsClosed", "ClosedDate", "IsDeleted")
 EMAIL = ("Id", "ParentId", "Incoming", "MessageDate", "TextBody", "HtmlBody", "IsDeleted")
 COMMENT = ("Id", "ParentId", "CommentBody", "IsPublished", "CreatedDate", "CreatedById")
+CHANGE = ("CaseId", "OldValue", "NewValue", "CreatedDate")
 ORDER = "ORDER BY SystemModstamp ASC, Id ASC"
 STATUSES = {"new": Status.NEW, "on hold": Status.PENDING, "escalated": Status.OPEN, "working": Status.OPEN}
 PRIORITIES = {"low": "low", "medium": "normal", "high": "high", "critical": "urgent", "urgent": "urgent"}
@@ -80,6 +83,7 @@ class Salesforce:
         self.name, self.options = name, options
         self._root = f"/services/data/v{options.api_version}.0"
         self._columns: tuple[str, ...] = ()
+        self._ends: frozenset[str] | None = None  # statuses that close a case
         grant = ClientCredentials(options.client_id, outside.secret(options.client_secret))
         self.api = Api(
             name,
@@ -121,25 +125,30 @@ class Salesforce:
         tickets: list[RawTicket] = []
         deleted: list[str] = []
         for batch in chunks(_safe(ids), 100):
-            rows, _ = self._query(_select(self._wanted(), "Case", where=f"Id IN ({_quoted(batch)})"))
+            rows = self._whole(_select(self._wanted(), "Case", where=f"Id IN ({_quoted(batch)})"))
             tickets += [self._ticket(row) for row in rows if not row.get("IsDeleted")]
             deleted += [ident(row, "Id") for row in rows if row.get("IsDeleted")]
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
-        """Three calls for each hundred cases."""
+        """Four calls for each hundred cases."""
         found: list[Details] = []
         for batch in chunks(_safe(ids), 100):
             among = f"IN ({_quoted(batch)})"
-            cases, _ = self._query(_select(CASE, "Case", where=f"Id {among}"), "details")
+            cases = self._whole(_select(CASE, "Case", where=f"Id {among}"), "details")
             emails = self._messages(
                 _select(
                     EMAIL, "EmailMessage", where=f"ParentId {among}", tail="ORDER BY ParentId, MessageDate"
                 )
             )
             comments = self._messages(_select(COMMENT, "CaseComment", where=f"ParentId {among}"))
+            changes = self._messages(
+                _select(CHANGE, "CaseHistory", where=f"CaseId {among} AND Field = 'Status'")
+            )
             found += [
-                _details(row, _of(row, emails), _of(row, comments))
+                replace(
+                    _details(row, _of(row, emails), _of(row, comments)), history=self._history(row, changes)
+                )
                 for row in cases
                 if not row.get("IsDeleted")
             ]
@@ -225,13 +234,20 @@ class Salesforce:
     def _messages(self, soql: str) -> list[Record]:
         """Messages of cases; none where this organisation has no such object, or this account may not see it."""
         try:
-            return self._query(soql, "details")[0]
+            return self._whole(soql, "details")
         except Forbidden:
             return []
         except Refused as error:
             if error.code in UNKNOWN_OBJECT:
                 return []
             raise
+
+    def _whole(self, soql: str, lane: str = "main") -> list[Record]:
+        """All rows of a statement that has no keyset to go on from; TryLater when its locator expired."""
+        rows, is_whole = self._query(soql, lane)
+        if not is_whole:
+            raise TryLater(f"{self.name}: an answer broke off in the middle; trying again later", after_s=60)
+        return rows
 
     def _query(self, soql: str, lane: str = "main") -> tuple[list[Record], bool]:
         """All rows of one statement, and whether its locator lasted to the end."""
@@ -289,10 +305,30 @@ class Salesforce:
         gone = [ident(row) for row in rows_of(answer.record.get("deletedRecords"))]
         return page(after, kept | {"purged_to": iso(min(covered, now))}, more=False, deleted=gone)
 
+    def _history(self, case: Record, changes: Sequence[Record]) -> tuple[StatusChange, ...]:
+        """The statuses of a case, where its organisation keeps a history of that field."""
+        mine = [
+            (instant(row.get("CreatedDate")), text(row.get("OldValue")), text(row.get("NewValue")))
+            for row in changes
+            if row.get("CaseId") == ident(case, "Id")
+        ]
+        return lived(instant(case.get("CreatedDate")), mine, self._past_status)
+
+    def _past_status(self, name: str) -> Status:
+        """What a word in the history means: which statuses close a case is the organisation's own choice."""
+        if self._ends is None:
+            rows = self._messages(_select(("ApiName", "MasterLabel"), "CaseStatus", where="IsClosed = true"))
+            told = {text(row.get(column)) for row in rows for column in ("ApiName", "MasterLabel")}
+            self._ends = frozenset(told or {"Closed"})
+        return self._status(name, is_closed=name in self._ends)
+
+    def _status(self, name: str, *, is_closed: bool) -> Status:
+        status = Status.CLOSED if is_closed else STATUSES.get(name.lower(), Status.OPEN)
+        return Status(self.options.status_map.get(name, status))
+
     def _ticket(self, row: Record) -> RawTicket:
         custom = mapped(row, self.options.field_map)
         name, priority = text(row.get("Status")), text(row.get("Priority"))
-        status = Status.CLOSED if row.get("IsClosed") else STATUSES.get(name.lower(), Status.OPEN)
         queue = dig(row, "Owner.Type") == "Queue"
         extra: dict[str, Any] = {
             "escalated": row.get("IsEscalated"),
@@ -319,7 +355,7 @@ class Salesforce:
                 agent=None if queue else row.get("OwnerId"),
                 number=row.get("CaseNumber"),
             ),
-            status=Status(self.options.status_map.get(name, status)),
+            status=self._status(name, is_closed=row.get("IsClosed") is True),
             resolved_at=instant(row.get("ClosedDate")),
             **extra,
         )

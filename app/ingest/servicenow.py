@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
-from app.domain import Checkpoint, RawTicket, Status
+from app.domain import Checkpoint, RawTicket, Status, StatusChange
 from app.errors import Invalid
+from app.ingest.columns import status_of
 from app.ingest.http import Answer, Api, CursorStuck, Forbidden, Lane, Misconfigured, Refused, Verdict
 from app.ingest.oauth import ClientCredentials, OAuth
 from app.ingest.source import (
@@ -35,6 +36,7 @@ from app.ingest.source import (
     ident,
     instant,
     iso,
+    lived,
     mapped,
     opened,
     outcomes,
@@ -65,8 +67,22 @@ PRIORITIES = {"1": "urgent", "2": "high", "3": "normal", "4": "low", "5": "low"}
 ARTICLE = re.compile(r"\bKB\d{7,}\b|https?://[^\s\"'<>]*kb_view\.do\?[^\s\"'<>]+")
 SYS_ID = re.compile(r"[0-9a-fA-F]{32}")
 CANCELLED = "Transaction cancelled"
-PARTIES = "sys_id,resolved_at,closed_at,caller_id.user_name,contact.user_name,consumer.user_name"
+PARTIES = "sys_id,opened_at,sys_created_on,resolved_at,closed_at,caller_id.user_name,contact.user_name,consumer.user_name"
 JOURNAL_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A table of what happened to records, which `key` names; `only` narrows it."""
+
+    table: str
+    key: str
+    fields: str
+    only: str = ""
+
+
+JOURNAL = Log("sys_journal_field", "element_id", "element,value,sys_created_by", "^element=comments")
+AUDIT = Log("sys_audit", "documentkey", "tablename,fieldname,oldvalue,newvalue")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,39 +156,62 @@ class ServiceNow:
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=gone)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
-        """Answers from the journal, two calls for fifty records; nothing when it may not be read."""
+        """Answers from the journal and states from the audit, three calls for fifty records.
+
+        Nothing of what may not be read, and of records of which neither says anything.
+        """
         found: list[Details] = []
         for batch in chunks([sys_id for sys_id in ids if SYS_ID.fullmatch(sys_id)], 50):
-            try:
-                entries = self._journal(batch)
-            except Forbidden:
-                break
-            if not entries:
+            said = self._entries(JOURNAL, batch)
+            changed = self._entries(AUDIT, batch, f"^tablename={self.options.table}^fieldname=state")
+            if not (said or changed):
                 continue
             answer = self._read(
                 f"sys_idIN{','.join(batch)}", limit=len(batch), fields=PARTIES, lane="details"
             )
-            found += [_details(row, entries.get(value(row, "sys_id"), ())) for row in _rows(answer)]
+            for row in _rows(answer):
+                sys_id = value(row, "sys_id")
+                details = _details(row, said.get(sys_id, ()))
+                found.append(replace(details, history=self._history(row, changed.get(sys_id, ()))))
         return tuple(found)
 
-    def _journal(self, ids: Sequence[str]) -> dict[str, list[Record]]:
-        """The public comments of records, oldest first."""
+    def _entries(self, log: Log, ids: Sequence[str], only: str = "") -> dict[str, list[Record]]:
+        """What a log says about records, oldest first; nothing when this user may not read it."""
         found: dict[str, list[Record]] = {}
         offset = 0
         while True:
-            answer = self.api.get(
-                "/api/now/table/sys_journal_field",
-                "details",
-                sysparm_query=f"element_idIN{','.join(ids)}^element=comments^ORDERBYsys_created_on",
-                sysparm_fields="element_id,element,value,sys_created_on,sys_created_by",
-                sysparm_limit=JOURNAL_SIZE,
-                sysparm_offset=offset or None,
-            )
+            try:
+                answer = self.api.get(
+                    f"/api/now/table/{log.table}",
+                    "details",
+                    sysparm_query=f"{log.key}IN{','.join(ids)}{log.only}{only}^ORDERBYsys_created_on",
+                    sysparm_fields=f"{log.key},{log.fields},sys_created_on",
+                    sysparm_limit=JOURNAL_SIZE,
+                    sysparm_offset=offset or None,
+                )
+            except (Forbidden, Refused) as error:
+                if log is JOURNAL and not isinstance(error, Forbidden):
+                    raise  # answers are worth another try; an audit too long to be read stays so
+                return {}
             for row in _rows(answer):
-                found.setdefault(value(row, "element_id"), []).append(row)
+                found.setdefault(value(row, log.key), []).append(row)
             offset += JOURNAL_SIZE
             if offset >= _total(answer, offset - JOURNAL_SIZE, JOURNAL_SIZE):
                 return found
+
+    def _history(self, record: Record, entries: Sequence[Record]) -> tuple[StatusChange, ...]:
+        """The states of a record, which the audit tells by number."""
+        created_at = instant(value(record, "opened_at")) or instant(value(record, "sys_created_on"))
+        changes = [
+            (instant(value(e, "sys_created_on")), value(e, "oldvalue"), value(e, "newvalue"))
+            for e in entries
+            if value(e, "fieldname") == "state"
+        ]
+        return lived(created_at, changes, self._past_status)
+
+    def _past_status(self, told: str) -> Status:
+        known = STATUSES[self.options.table].get(told, status_of(told))
+        return Status(self.options.status_map.get(told, known))
 
     def check(self) -> Checkup:
         self._check_zone()

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import httpx
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from app.domain import Checkpoint, RawTicket, Source
+from app.domain import Checkpoint, RawTicket, Source, Status, StatusChange
 from app.errors import Invalid, TryLater
 from app.ports import Now, Page
 
@@ -83,6 +83,7 @@ class Details:
     duplicate_of: str = ""
     satisfaction: float | None = None  # 0 (bad) to 1 (good)
     reopened: bool | None = None
+    history: tuple[StatusChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +370,35 @@ def attributes(custom: Mapping[str, str], **standard: Any) -> dict[str, str]:
     found = {name: text(value) for name, value in standard.items()}
     found |= {name: value for name, value in custom.items() if name not in OUTCOME_FIELDS}
     return {name: value for name, value in found.items() if value}
+
+
+def lived(
+    created_at: datetime | None,
+    changes: Iterable[tuple[datetime | None, str, str]],
+    means: Callable[[str], Status],
+) -> tuple[StatusChange, ...]:
+    """A ticket's status history, oldest first, from (time, status before, status after).
+
+    It opens with the status before the first change, since `created_at`. Changes of one and the same moment
+    are told in any order: each follows on the one that led to its status before. `means` reads the words.
+    """
+    left = sorted(((at, before, after) for at, before, after in changes if at and after), key=lambda c: c[0])
+    entered: list[tuple[datetime, str]] = []
+    while left:
+        at, before, after = _next_of(left, entered[-1][1] if entered else "")
+        left.remove((at, before, after))
+        entered += [(created_at, before)] if not entered and created_at and before else []
+        entered += [(at, after)] if not entered or entered[-1][1] != after else []
+    return tuple(StatusChange(at, means(told), told) for at, told in entered)
+
+
+def _next_of(changes: Sequence[tuple[datetime, str, str]], last: str) -> tuple[datetime, str, str]:
+    """Of the changes of the first moment the one that comes after status `last`, or that none leads to."""
+    ties = [change for change in changes if change[0] == changes[0][0]]
+    led_to = {after for _, _, after in ties}
+    follows = (change for change in ties if last and change[1] == last)
+    opens = (change for change in ties if change[1] not in led_to)
+    return next(follows, next(opens, ties[0]))
 
 
 def chunks(ids: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from app.domain import Checkpoint, RawTicket, Status
+from app.domain import Checkpoint, RawTicket, Status, StatusChange
 from app.ingest.http import Api, CursorStuck, Forbidden, Gone, Lane, Refused, Verdict
 from app.ingest.oauth import ClientCredentials, OAuth
 from app.ingest.source import (
@@ -27,6 +27,7 @@ from app.ingest.source import (
     dig,
     ident,
     instant,
+    lived,
     mapped,
     opened,
     outcomes,
@@ -120,7 +121,7 @@ class Zendesk:
         return page(Checkpoint(self.name), {}, more=False, tickets=tickets, deleted=deleted)
 
     def details(self, ids: Sequence[str]) -> tuple[Details, ...]:
-        """One call for each ticket, and one more for each hundred."""
+        """Two calls for each ticket, and one more for each hundred."""
         found: list[Details] = []
         for batch in chunks(ids, 100):
             answer = self.api.get(MANY, "details", ids=",".join(batch), include="metric_sets")
@@ -237,7 +238,7 @@ class Zendesk:
         ticket_id, account = ident(row), text(row.get("organization_id"))
         custom = mapped(row, self.options.field_map)
         tags = words_of(row.get("tags"))
-        status, brand = text(row.get("status")), self._named("brands", row.get("brand_id"))
+        brand = self._named("brands", row.get("brand_id"))
         is_problem = row.get("type") == "problem" and row.get("has_incidents") is True
         extra: dict[str, Any] = {
             "satisfaction": share_of(text(dig(row, "satisfaction_rating.score"))),
@@ -266,7 +267,7 @@ class Zendesk:
             ),
             tags=tuple(tag for tag in tags if not MACHINE_TAG.match(tag)),
             machine_tags=tuple(tag for tag in tags if MACHINE_TAG.match(tag)),
-            status=Status(self.options.status_map.get(status, STATUSES.get(status, Status.OPEN))),
+            status=self._status(text(row.get("status"))),
             resolved_at=instant(metrics.get("solved_at")),
             reopened=text(metrics.get("reopens")) != "0" if text(metrics.get("reopens")) else None,
             **extra,
@@ -305,7 +306,25 @@ class Zendesk:
             resolution=_said(before[-1]) if done and before else "",
             articles=tuple(dict.fromkeys(ARTICLE.findall(" ".join(text(a.get("body")) for a in answers)))),
             duplicate_of=next(filter(None, map(_merged_into, comments)), ""),
+            history=self._history(ticket),
         )
+
+    def _history(self, ticket: Record) -> tuple[StatusChange, ...]:
+        """The statuses that the ticket's audits tell; none for an account that may not read them."""
+        try:
+            audits = self._all(f"/api/v2/tickets/{ident(ticket)}/audits.json", "audits", "details")
+        except (Forbidden, Gone, Refused):
+            return ()
+        changes = [
+            (instant(audit.get("created_at")), text(event.get("previous_value")), text(event.get("value")))
+            for audit in audits
+            for event in rows_of(audit.get("events"))
+            if event.get("field_name") == "status" and event.get("type") in ("Create", "Change")
+        ]
+        return lived(instant(ticket.get("created_at")), changes, self._status)
+
+    def _status(self, told: str) -> Status:
+        return Status(self.options.status_map.get(told, STATUSES.get(told, Status.OPEN)))
 
     def _comments(self, ticket_id: str) -> tuple[list[Record], set[str]]:
         """All comments, oldest first, and which of their authors are customers.

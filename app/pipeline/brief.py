@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,8 @@ from sqlmodel import Session
 from app.detectors.thread import Thread
 from app.domain import Event, Pattern, Release, Ticket
 from app.errors import Invalid
-from app.pipeline import review
+from app.pipeline import feeds, review
+from app.pipeline.feeds import About
 from app.reports import dialects, html, pdf
 from app.reports.brief import Answer, Brief, Customer, Feed, Fix, Member, Said, Signal, Week, document
 from app.reports.reasons import reason
@@ -47,8 +49,10 @@ def brief(runtime: Runtime, id_: str) -> Brief:
 
 def gathered(runtime: Runtime, id_: str, threads: Sequence[Thread] | None) -> Brief:
     """What is known of a pattern whose common thread the caller has; None: it is still being computed."""
+    missing = feeds.touching(runtime, About(patterns=[id_]))
     with runtime.store.read() as session:
-        return _read(session, runtime, patterns.resolve(session, id_), threads)
+        found = _read(session, runtime, patterns.resolve(session, id_), threads)
+    return replace(found, lacking=tuple((name, trouble.state) for name, trouble in sorted(missing.items())))
 
 
 def rendered(found: Brief, format_: str) -> bytes:

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from sqlmodel import Session
 
 from app.detectors.grouping import Decision, Item
+from app.detectors.grouping.fields import filed_under, with_component
+from app.detectors.knot import Doc
 from app.detectors.signature import signatures
 from app.detectors.text import embedding_text
 from app.domain import Sighting, Signature, Status, Ticket, Topic, TopicKind
@@ -49,6 +51,7 @@ class Digested:
     sightings: list[Sighting] = field(default_factory=list)
     topics: dict[str, Topic] = field(default_factory=dict)
     vectors: list[tuple[str, str, Vector | None]] = field(default_factory=list)
+    filed: dict[str, str] = field(default_factory=dict)
     knots: list[dict[str, Any]] = field(default_factory=list)
     night: datetime | None = None  # the midnight the batch began with, if it did
     nightly: int = 0  # how many of the first acts were that night's
@@ -108,8 +111,11 @@ def _consider(
     runtime: Runtime, held: Memory, batch: Sequence[Ticket], vectors: dict[str, tuple[str, Vector]]
 ) -> Digested:
     done = Digested()
+    counted = _counted(runtime, held, batch)
     for ticket in batch:
         _nights(held, ticket.created_at, done)
+        if ticket.id in counted:
+            held.grouping.recall(counted[ticket.id], ticket.pattern_id)
         if ticket.status is Status.DELETED:
             held.grouping.remove(ticket.id)
             done.acts.append((ticket.created_at, Decision(ticket.id, None, "deleted")))
@@ -117,14 +123,24 @@ def _consider(
             continue
         text_hash, vector = vectors[ticket.id]
         found = signatures(ticket.subject, ticket.body, ticket_prefixes=runtime.settings.ticket_prefixes)
-        item = Item(ticket.id, ticket.created_at, ticket.customer, vector, found)
-        if ticket.pattern_id is not None:
-            held.grouping.recall(item, ticket.pattern_id)
+        filed = filed_under(ticket.attributes)
+        item = Item(ticket.id, ticket.created_at, ticket.customer, with_component(vector, filed), found)
         done.acts.append((ticket.created_at, held.grouping.place(item)))
         done.vectors.append((ticket.id, text_hash, vector))
+        done.filed[ticket.id] = filed
         _sight(runtime, held, ticket, found, done)
-        _scan(held, ticket, item, done)
+        _scan(held, ticket, memory.doc(ticket, vector, found), done)
     return done
+
+
+def _counted(runtime: Runtime, held: Memory, batch: Sequence[Ticket]) -> dict[str, Item]:
+    """Tickets digested before and not in memory, as their pattern's sums count them still."""
+    grouping = held.grouping.state
+    away = [t for t in batch if t.pattern_id is not None and grouping.item(t.id) is None]
+    if not away:
+        return {}
+    with runtime.store.read() as session:
+        return {item.ticket_id: item for item in memory.items_of(runtime, session, away)}
 
 
 def _nights(held: Memory, at: datetime, done: Digested) -> None:
@@ -155,9 +171,8 @@ def _sight(
         done.sightings.append(memory.sighting(ticket, memory.topic_of(ticket.pattern_id)))
 
 
-def _scan(held: Memory, ticket: Ticket, item: Item, done: Digested) -> None:
+def _scan(held: Memory, ticket: Ticket, doc: Doc, done: Digested) -> None:
     """The neighbourhood scan; the tickets of a knot found a pattern when they are still ungrouped."""
-    doc = memory.doc(ticket, item)
     if ticket.backfill:
         held.hood.learn(doc, held.grouping.earlier)
         return
@@ -180,7 +195,7 @@ def _write(runtime: Runtime, session: Session, held: Memory, batch: Sequence[Tic
         held.book.drop(topic_id, shown)
     topics.replace_sightings(session, ids, done.sightings)
     held.take(done.sightings)
-    tickets.save_vectors(session, runtime.embedder.model_id, done.vectors)
+    tickets.save_vectors(session, runtime.embedder.model_id, done.vectors, done.filed)
     tickets.mark_digested(session, ids, at=runtime.now())
     regroup.write_down(runtime, session, held, done.acts[done.nightly :])
     sources.save_terms(session, held.hood.counts(changed=True))

@@ -6,17 +6,17 @@ known; what was found is filled in again when the ticket itself changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from app.domain import Ticket
+from app.domain import StatusChange, Ticket, came_back
 from app.errors import ForeshockError, TryLater
 from app.ingest import normalise, secrets
 from app.ingest.source import Details
 from app.pipeline import pull
 from app.runtime import Runtime
-from app.store import messages, sources
+from app.store import histories, messages, sources
 
 BATCH = 50  # tickets in one reading: what the tools take at once
 AFRESH = timedelta(hours=1)  # messages that may not be read are not asked for again before
@@ -45,6 +45,7 @@ def enrich(runtime: Runtime, name: str) -> bool:
     found = found_in(due, told)
     with runtime.store.write() as session:
         messages.settle(session, name, found, at=now)
+        histories.save(session, lived_through(due, told))
     return len(due) == BATCH
 
 
@@ -58,10 +59,18 @@ def found_in(asked: Iterable[Ticket], told: Iterable[Details]) -> dict[str, dict
             "articles": [secrets.redact(article) for article in details.articles],
             "duplicate_of": details.duplicate_of,
             "satisfaction": details.satisfaction,
-            "reopened": details.reopened,
+            "reopened": came_back(details.history) if details.reopened is None else details.reopened,
         }
         if details.external_id in found:
             found[details.external_id] = {
                 name: value for name, value in values.items() if value not in ("", [], None)
             }
     return found
+
+
+def lived_through(asked: Iterable[Ticket], told: Iterable[Details]) -> dict[str, Sequence[StatusChange]]:
+    """The status histories that were told, by our own ids, as they are kept."""
+    ids = {t.external_id: t.id for t in asked}
+    return {
+        ids[d.external_id]: normalise.history(d.history) for d in told if d.external_id in ids and d.history
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -77,13 +77,60 @@ def _feed(runtime: Runtime, health: Health) -> Feed:
     return Feed(health, state, says, lag_s, history, waiting)
 
 
-def troubled(runtime: Runtime) -> dict[str, str]:
-    """Sources whose tickets may be missing from any number shown now, and why in words."""
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why tickets of a source may be missing: one word that holds for a while, and a sentence about now."""
+
+    state: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Which tickets an answer is about: those at hand, by their sources; some ids; patterns; a stretch of time."""
+
+    sources: Collection[str] = ()
+    tickets: Sequence[str] = ()
+    patterns: Sequence[str] = ()
+    created: tuple[datetime, datetime] | None = None
+    is_desk: bool = False  # all there are or should be
+
+
+DESK = About(is_desk=True)
+
+
+def troubled(runtime: Runtime) -> dict[str, Trouble]:
+    """Sources whose tickets may be missing from numbers shown now, and why."""
     now = runtime.now()
     with runtime.store.read() as session:
         healths = sources.health(session)
-    states = {h.name: _state(runtime, h, now) for h in healths}
-    return {name: says for name, (state, says) in states.items() if state not in ("ok", "paused")}
+    states = {h.name: Trouble(*_state(runtime, h, now)) for h in healths}
+    return {name: found for name, found in states.items() if found.state not in ("ok", "paused")}
+
+
+def touching(runtime: Runtime, about: About) -> dict[str, Trouble]:
+    """Of the sources in trouble those whose tickets an answer is about."""
+    found = troubled(runtime)
+    if not found or about.is_desk:
+        return found
+    with runtime.store.read() as session:
+        told = tickets.sources_among(
+            session, sorted(found), ids=about.tickets, patterns=about.patterns, created=about.created
+        )
+    return {name: trouble for name, trouble in found.items() if name in told or name in about.sources}
+
+
+def touched(runtime: Runtime, groups: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Trouble]]:
+    """The same for many groups of tickets at once, by the groups' names: those that are touched."""
+    found = troubled(runtime)
+    if not found:
+        return {}
+    with runtime.store.read() as session:
+        told = tickets.of_sources(
+            session, sorted(found), sorted({id_ for ids in groups.values() for id_ in ids})
+        )
+    names = {group: {told[id_] for id_ in ids if id_ in told} for group, ids in groups.items()}
+    return {group: {name: found[name] for name in sorted(some)} for group, some in names.items() if some}
 
 
 def measure(runtime: Runtime, name: str) -> bool:

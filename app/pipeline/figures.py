@@ -10,8 +10,9 @@ from sqlmodel import Session
 
 from app.domain import TopicKind
 from app.errors import Invalid
+from app.pipeline.feeds import About
 from app.reports.exports import Sheet
-from app.reports.figures import Case, Panel, Period, Raised, panels
+from app.reports.figures import AROUND, Case, Panel, Period, Raised, panels
 from app.reports.trends import Count, Move, moves
 from app.runtime import Runtime
 from app.store import reports
@@ -95,14 +96,20 @@ def _bounds(runtime: Runtime, chosen: Span) -> tuple[datetime, datetime]:
     return datetime.combine(chosen.since, time(), zone), datetime.combine(after, time(), zone)
 
 
+def about(runtime: Runtime, chosen: Span) -> About:
+    """The tickets a period's figures are made of, those of the stretch before it included."""
+    return About(created=(_bounds(runtime, chosen.before)[0], _bounds(runtime, chosen)[1]))
+
+
 def _period(session: Session, runtime: Runtime, chosen: Span, by: str) -> Period:
     since, until = _bounds(runtime, chosen)
     opened = reports.raised(session, since, until)
-    times = reports.ticket_times(session, sorted({pattern for *_, pattern in opened if pattern}))
+    about = sorted({pattern for *_, pattern in opened if pattern})
+    times = reports.ticket_times(session, about, since - AROUND, until + AROUND)
     return Period(
         since,
         until,
-        tuple(Case(*row) for row in reports.cases(session, since, until, by=by)),
+        tuple(Case._make(row) for row in reports.cases(session, since, until, by=by)),
         tuple(
             Raised(opened_at=at, acknowledged_at=taken, verdict=verdict, tickets=tuple(times.get(pattern or "", ())))
             for at, taken, verdict, pattern in opened
@@ -117,10 +124,9 @@ def trend(runtime: Runtime, chosen: Span, *, kind: str) -> list[Move]:
     of = TopicKind.SEGMENT if kind == "product" else TopicKind(kind)
     now, before = _bounds(runtime, chosen), _bounds(runtime, chosen.before)
     with runtime.store.read() as session:
-        later, earlier = (reports.counts(session, of, *bounds) for bounds in (now, before))
+        begins = "product=" if kind == "product" else ""
+        later, earlier = (reports.counts(session, of, *bounds, begins=begins) for bounds in (now, before))
         desk, desk_before = (reports.customers(session, *bounds) for bounds in (now, before))
-        if kind == "product":
-            later, earlier = ([c for c in one if c.key.startswith("product=")] for one in (later, earlier))
     return moves(_joined(later, earlier), desk=desk, desk_before=desk_before)
 
 

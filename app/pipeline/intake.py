@@ -14,7 +14,7 @@ from app.errors import Invalid
 from app.ingest import boilerplate, normalise
 from app.ingest.boilerplate import Boilerplate, LineCount, ScopeCount
 from app.runtime import Runtime
-from app.store import messages, sources, tickets
+from app.store import histories, messages, sources, tickets
 
 FUTURE = timedelta(days=1)  # clocks differ; a ticket from further ahead is a mistake
 
@@ -76,15 +76,17 @@ def accept(
         if rated and checkpoint is not None:
             messages.rate(session, checkpoint.source, rated, at=at)
         if deleted:
-            tickets.delete(session, gone_from, deleted)
+            histories.forget(session, tickets.delete(session, gone_from, deleted))
             messages.forget(session, gone_from, deleted)
         if checkpoint is not None:
             sources.save_checkpoint(session, checkpoint)
         ids = {s: tickets.known(session, s, [d.external_id for d in fresh if d.source == s]) for s in stored}
         new, changed = set(done.new), set(done.changed)
-        if enrich:  # an erased ticket is not taken again, nor is what was said in it
-            taken = [d for d in drafts if ids[d.source][d.external_id].id in new | changed]
-            _want_messages(session, taken, at)
+        # an erased ticket is not taken again, nor is what was said in it
+        taken = {i: d for d in drafts if (i := ids[d.source][d.external_id].id) in new | changed}
+        _keep_histories(session, raws, taken)
+        if enrich:
+            _want_messages(session, list(taken.values()), at)
     for draft in fresh:
         id_ = ids[draft.source][draft.external_id].id
         word = "accepted" if id_ in new else "updated" if id_ in changed else "duplicate"
@@ -101,12 +103,25 @@ def _with_messages(session: Session, drafts: Sequence[TicketDraft]) -> list[Tick
     return [enriched(d, found[d.source].get(d.external_id, {})) for d in drafts]
 
 
+def _keep_histories(session: Session, raws: Sequence[RawTicket], taken: Mapping[str, TicketDraft]) -> None:
+    """Keep the status histories that came with tickets, by our ids; of a deleted one none is kept."""
+    told = {(r.source, r.external_id): normalise.history(r.history) for r in raws if r.history}
+    alive = {id_: (d.source, d.external_id) for id_, d in taken.items() if d.status is not Status.DELETED}
+    histories.save(session, {id_: told[key] for id_, key in alive.items() if key in told})
+    histories.forget(session, [id_ for id_ in taken if id_ not in alive])
+
+
 def _want_messages(session: Session, drafts: Sequence[TicketDraft], at: datetime) -> None:
-    """Have messages read where they could tell what the ticket does not; of a deleted one none are kept."""
+    """Have messages read where they could tell what the ticket does not, or did so before; of a deleted one none are kept."""
     for source in sorted({d.source for d in drafts}):
         mine = [d for d in drafts if d.source == source]
         alive = [d for d in mine if d.status is not Status.DELETED]
-        lacking = {d.external_id: d.created_at for d in alive if not d.body or d.status.is_done}
+        read = messages.found(session, source, [d.external_id for d in alive])
+        lacking = {
+            d.external_id: d.created_at
+            for d in alive
+            if not d.body or d.status.is_done or d.external_id in read
+        }
         messages.want(session, source, lacking, due_at=at)
         messages.forget(session, source, [d.external_id for d in mine if d.status is Status.DELETED])
 

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlmodel import Session
 
 from app.detectors.book import Book
 from app.detectors.calendar import BusinessClock
 from app.detectors.grouping.engine import Grouping, Snapshot
+from app.detectors.grouping.fields import WIDTH, with_component
 from app.detectors.grouping.locks import Edit, EditKind
 from app.detectors.grouping.state import Anchor, Item, Member, Parameters, PatternRow
 from app.detectors.knot import Doc, Neighbourhood
@@ -183,7 +186,7 @@ def _grouping(runtime: Runtime, session: Session, limits: Parameters, consolidat
             consolidated_at=last,
             dirty=True,
         ),
-        dim=runtime.embedder.dim,
+        dim=runtime.embedder.dim + WIDTH,
         parameters=limits,
     )
 
@@ -213,13 +216,20 @@ def items_of(runtime: Runtime, session: Session, found: Sequence[Ticket]) -> lis
     """Stored tickets as the grouping engine sees them; those without a vector are left out."""
     ids = [t.id for t in found]
     vectors = tickets.vectors_of(session, runtime.embedder.model_id, ids)
-    shown = topics.of_tickets(session, ids, TopicKind.SIGNATURE)
+    filed = tickets.filed_under(session, ids)
+    shown = _signatures(session, ids)
     return [
-        Item(t.id, t.created_at, t.customer, vectors[t.id], tuple(
-            Signature(topic.key, "", topic.label, topic.generic) for topic in shown.get(t.id, ())
-        ))
+        Item(t.id, t.created_at, t.customer, with_component(vectors[t.id], filed[t.id]), shown.get(t.id, ()))
         for t in found if t.id in vectors
     ]  # fmt: skip
+
+
+def _signatures(session: Session, ids: Sequence[str]) -> dict[str, tuple[Signature, ...]]:
+    """The signatures of those tickets that show some, as they were digested."""
+    return {
+        id_: tuple(Signature(topic.key, "", topic.label, topic.generic) for topic in shown)
+        for id_, shown in topics.of_tickets(session, ids, TopicKind.SIGNATURE).items()
+    }
 
 
 def _neighbourhood(runtime: Runtime, session: Session, state: dict[str, Any]) -> Neighbourhood:
@@ -228,16 +238,18 @@ def _neighbourhood(runtime: Runtime, session: Session, state: dict[str, Any]) ->
         return Neighbourhood(limits)
     newest = tickets.newest(session) or EPOCH
     found = tickets.digested_since(session, newest - limits.memory - limits.window, runtime.embedder.model_id)
-    items = {i.ticket_id: i for i in items_of(runtime, session, found)}  # none of what was deleted since
-    docs = [doc(t, items[t.id]) for t in found if t.id in items]
+    ids = [t.id for t in found]
+    vectors = tickets.vectors_of(session, runtime.embedder.model_id, ids)  # none of what was deleted since
+    shown = _signatures(session, ids)
+    docs = [doc(t, vectors[t.id], shown.get(t.id, ())) for t in found if t.id in vectors]
     return Neighbourhood.restore(sources.terms(session), state, docs, settings=limits)
 
 
-def doc(ticket: Ticket, item: Item) -> Doc:
-    """A ticket as the neighbourhood scan sees it."""
+def doc(ticket: Ticket, vector: NDArray[np.float16], found: Sequence[Signature]) -> Doc:
+    """A ticket with its vector (dim,) and signatures, as the neighbourhood scan sees it."""
     return Doc(
-        ticket.id, ticket.created_at, ticket.customer, ticket.subject, ticket.body, item.vector,
-        codes=tuple(s.key for s in item.signatures if not s.generic),
+        ticket.id, ticket.created_at, ticket.customer, ticket.subject, ticket.body, vector,
+        codes=tuple(s.key for s in found if not s.generic),
         frames=tuple(frames(ticket.body)), error_lines=tuple(error_lines(ticket.body)),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from app.domain import sortable_id
 from app.errors import ForeshockError, Invalid
 from app.notify import mail
-from app.pipeline import figures
+from app.pipeline import feeds, figures
 from app.pipeline.figures import Report, Span
 from app.reports.exports import xlsx
 from app.reports.post import subject, text
@@ -96,10 +96,13 @@ def _hand_in(runtime: Runtime, post: Post, report: Report, now: datetime) -> str
     """Why the mail server did not take it; "" when it did."""
     s, span = runtime.settings, report.span
     link = f"{s.base_url}/reports?since={span.since}&until={span.until}&by={post.by}"
+    missing = feeds.touching(runtime, figures.about(runtime, span))
+    lacking = [f"Numbers may be too low: {name} is {found.state}." for name, found in sorted(missing.items())]
+    told = text(report.panels, span.since, span.until, zone=s.time_zone, link=link)
     name = f"report-{span.since}-{span.until}.xlsx"
     try:
         message = mail.report(
-            subject(span.since, span.until), text(report.panels, span.since, span.until, zone=s.time_zone, link=link),
+            subject(span.since, span.until), "\n".join([*lacking, told]),
             workbook=(name, xlsx(report.sheets(), made=report.made)), sender=s.smtp_sender, recipient=post.recipient,
             identity=f"{post.id} {span.until}", at=now,
         )  # fmt: skip

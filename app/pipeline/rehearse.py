@@ -22,6 +22,7 @@ from sqlmodel import Session
 from app.detectors.grouping import EditKind, Revision, RevisionKind
 from app.detectors.grouping.calibrate import ENOUGH_LABELS, Dial, Null, calibrate, join_by_labels
 from app.detectors.grouping.engine import Grouping, Snapshot, reembedded
+from app.detectors.grouping.fields import WIDTH, with_component
 from app.detectors.grouping.state import Item, Parameters
 from app.detectors.text import embedding_text
 from app.domain import EPOCH, Status, Ticket
@@ -129,7 +130,7 @@ def _rehearsed(
     if len(same) >= ENOUGH_LABELS:  # what people say wins over what chance looks like
         start = parameters if dial else was
         parameters, reason = join_by_labels(scores, same, start), f"by {len(same)} labelled pairs"
-    dim = (model or runtime.embedder).dim
+    dim = (model or runtime.embedder).dim + WIDTH
     copy = Grouping.restore(replace(snapshot, dirty=True), dim=dim, parameters=parameters)
     at = held.grouping.state.consolidated_at or max(item.at for item in items)
     return Rehearsal(
@@ -152,13 +153,21 @@ def _under(
             t for t in tickets.digested_since(session, EPOCH, runtime.embedder.model_id)
             if t.status is not Status.DELETED
         ]  # fmt: skip
-    vectors = _embedded(runtime, model, everyone, progress)
+        filed = tickets.filed_under(session, [t.id for t in everyone])
+    vectors = _embedded(runtime, model, everyone, filed, progress)
     homes = {t.id: t.pattern_id for t in everyone if t.pattern_id}
     total = np.stack([vectors[t.id] for t in everyone]).sum(axis=0, dtype=np.float64)
-    return reembedded(snapshot, vectors, homes, model.dim), total
+    joint = {id_: with_component(vector, filed[id_]) for id_, vector in vectors.items()}
+    return reembedded(snapshot, joint, homes, model.dim + WIDTH), total
 
 
-def _embedded(runtime: Runtime, model: Embedder, everyone: Sequence[Ticket], progress: Progress) -> Vectors:
+def _embedded(
+    runtime: Runtime,
+    model: Embedder,
+    everyone: Sequence[Ticket],
+    filed: Mapping[str, str],
+    progress: Progress,
+) -> Vectors:
     """Every ticket's vector under `model`; what was embedded before an interruption is not done again."""
     with runtime.store.read() as session:
         known = tickets.vectors_of(session, model.model_id, [t.id for t in everyone])
@@ -170,7 +179,7 @@ def _embedded(runtime: Runtime, model: Embedder, everyone: Sequence[Ticket], pro
         hashes = [hashlib.sha256(text.encode()).hexdigest()[:32] for text in texts]
         made = [(t.id, text_hash, row) for t, text_hash, row in zip(some, hashes, rows, strict=True)]
         with runtime.store.write() as session:
-            tickets.save_vectors(session, model.model_id, made)
+            tickets.save_vectors(session, model.model_id, made, filed)
         known |= {id_: row for id_, _, row in made}
         progress(min(start + BATCH, len(missing)), len(missing))
     return known

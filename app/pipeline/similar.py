@@ -70,6 +70,11 @@ class Found:
     searched: int = 0  # cases that were known then and pass the filters
 
 
+def cases(answer: Mapping[str, Any] | None) -> list[str]:
+    """Ids of the cases an answer shows."""
+    return [item["ticket"] for item in answer["items"]] if answer else []
+
+
 def similar(
     runtime: Runtime,
     *,

@@ -147,6 +147,7 @@ class Brief:
     evidence: tuple[Member, ...]
     feeds: tuple[Feed, ...]
     version: int
+    lacking: tuple[tuple[str, str], ...] = ()  # sources whose tickets may be missing, and why in a word
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; times are RFC 3339 UTC."""
@@ -191,7 +192,10 @@ def _what(brief: Brief) -> tuple[Block, ...]:
     facts += [("Product", ", ".join(f"{v} ({n})" for v, n in brief.products))] if brief.products else []
     facts += [("Came with", brief.came_with)] if brief.came_with else []
     facts += [("Its words", "; ".join(brief.phrases))] if brief.phrases else []
-    opening: list[Block] = [Text(brief.description)] if brief.description else []
+    opening: list[Block] = [
+        Text(f"Numbers may be too low: {name} is {state}.") for name, state in brief.lacking
+    ]
+    opening += [Text(brief.description)] if brief.description else []
     return (*opening, *(Text(s.sentence) for s in brief.signals[:1]), Facts(tuple(facts)))
 
 

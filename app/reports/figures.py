@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,24 +24,18 @@ LOW_USE = 0.5  # an article used in fewer of its issue's answers, whole interval
 AROUND = timedelta(days=28)  # tickets this near an alert belong to its episode
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One ticket as the figures see it; None where its source did not say."""
+class Case(NamedTuple):
+    """One ticket as the figures see it; None where its source did not say. A tuple: there are many of them."""
 
-    at: datetime
     customer: str
     product: str
     population: str
     escalated: bool | None
-    resolved_at: datetime | None
+    hours: float | None  # from created to resolved; None while it is open
     satisfaction: float | None  # 0 to 1
     ai_handled: bool | None
     pattern: str | None
     articles: tuple[str, ...]
-
-    @property
-    def hours(self) -> float | None:
-        return (self.resolved_at - self.at).total_seconds() / 3600 if self.resolved_at else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,24 +123,29 @@ def change(now: int, before: int) -> float | None:
 
 def panels(now: Period, before: Period, *, by: str, names: Mapping[str, str]) -> tuple[Panel, ...]:
     """Everything a period's report shows; `by` names the population, `names` gives the patterns' names."""
+    by_product = _groups(now.cases, _product), _groups(before.cases, _product)
     return (
-        _volume(now, before),
+        _volume(*by_product),
         _escalation(now, before, by),
-        _resolution(now, before),
-        _satisfaction(now, before),
+        _resolution(*by_product),
+        _satisfaction(*by_product),
         _articles(now, names),
         _handed_over(now, names),
         _quality(now, before),
     )
 
 
-def _groups(cases: Sequence[Case], key: Callable[[Case], str]) -> dict[str, list[Case]]:
+def _groups(cases: Sequence[Case], key: Callable[[Case], str]) -> Groups:
     """Cases by value, the most frequent first, "all" before them."""
     held: dict[str, list[Case]] = defaultdict(list)
     for case in cases:
         held[key(case) or UNKNOWN].append(case)
     first = sorted(held, key=lambda value: (-len(held[value]), value))[:MOST_ROWS]
     return {"All": list(cases)} | {value: held[value] for value in first}
+
+
+Groups = Mapping[str, Sequence[Case]]
+"""Cases by product or population, those of all of them first."""
 
 
 def _product(case: Case) -> str:
@@ -156,10 +156,9 @@ def _population(case: Case) -> str:
     return case.population
 
 
-def _volume(now: Period, before: Period) -> Panel:
-    then = _groups(before.cases, _product)
+def _volume(now: Groups, then: Groups) -> Panel:
     rows = []
-    for value, cases in _groups(now.cases, _product).items():
+    for value, cases in now.items():
         old = then.get(value, [])
         who, whom = len({c.customer for c in cases}), len({c.customer for c in old})
         rows.append((value, len(cases), who, len(old), whom, change(len(cases), len(old)), change(who, whom)))
@@ -186,12 +185,11 @@ def _escalation(now: Period, before: Period, by: str) -> Panel:
     )  # fmt: skip
 
 
-def _resolution(now: Period, before: Period) -> Panel:
-    then = _groups(before.cases, _product)
+def _resolution(now: Groups, then: Groups) -> Panel:
     rows = []
-    for value, cases in _groups(now.cases, _product).items():
-        hours = [h for c in cases if (h := c.hours) is not None]
-        old = [h for c in then.get(value, []) if (h := c.hours) is not None]
+    for value, cases in now.items():
+        hours = [c.hours for c in cases if c.hours is not None]
+        old = [c.hours for c in then.get(value, []) if c.hours is not None]
         rows.append((value, *spread(hours), len(cases) - len(hours), *spread(old)))
     return Panel(
         "resolution", "Time to resolution",
@@ -211,12 +209,8 @@ def _mean(cases: Sequence[Case]) -> Row:
     return len(values), mean, max(0.0, mean - half), min(1.0, mean + half)
 
 
-def _satisfaction(now: Period, before: Period) -> Panel:
-    then = _groups(before.cases, _product)
-    rows = [
-        (value, *_mean(cases), *_mean(then.get(value, []))[:2])
-        for value, cases in _groups(now.cases, _product).items()
-    ]
+def _satisfaction(now: Groups, then: Groups) -> Panel:
+    rows = [(value, *_mean(cases), *_mean(then.get(value, []))[:2]) for value, cases in now.items()]
     return Panel(
         "satisfaction", "Satisfaction",
         "Mean rating from 0 % (bad) to 100 % (good) of the tickets that customers rated, with its 95 % interval.",
@@ -229,7 +223,7 @@ def _articles(now: Period, names: Mapping[str, str]) -> Panel:
     """Common issues with an article that their answers seldom point to."""
     held: dict[str, list[Case]] = defaultdict(list)
     for case in now.cases:
-        if case.pattern and case.resolved_at:
+        if case.pattern and case.hours is not None:
             held[case.pattern].append(case)
     rows = []
     for pattern, cases in held.items():

@@ -39,6 +39,12 @@ def _environment() -> Environment:
     return made
 
 
+def compile_templates() -> None:
+    """Compile them now rather than for who asks first."""
+    for name in _environment().list_templates():
+        _environment().get_template(name)
+
+
 def body(document: Document) -> Markup:
     """What a page holds of the document, from its heading to its foot."""
     found = _environment().get_template("document.html").render(document=document)

@@ -16,6 +16,10 @@ RULES: Mapping[str, str] = {
     "fits better": "Moved here at night: fits better",
     "fits": "Joined at night: worded like the others",
     "person": "Put here by hand",
+    "merge by": "Came with a pattern merged",
+    "split by": "Split off",
+    "move by": "Moved here",
+    "link by": "Tied to another ticket here",
 }
 
 
@@ -23,4 +27,6 @@ def reason(why: Placement | None) -> str:
     """The stored decision in words; the rule itself where it has none of its own."""
     if why is None:
         return "placed before reasons were kept"
-    return next((text for rule, text in RULES.items() if why.rule.startswith(rule)), why.rule)
+    text = next((text for rule, text in RULES.items() if why.rule.startswith(rule)), why.rule)
+    _, by, actor = why.rule.partition(" by ")
+    return f"{text} by {actor}" if by and text != why.rule else text

@@ -10,6 +10,7 @@ from sqlalchemy import String, cast, delete, select, tuple_, update
 from sqlmodel import Session
 
 from app.domain import Status
+from app.store import histories
 from app.store.records import table
 from app.store.tables import AlertRow, AttemptRow, EventRow, FeedbackRow, MessagesRow, QueryRow, TicketRow
 from app.store.tickets import ERASED, chunks
@@ -30,6 +31,7 @@ def of_requesters(session: Session, hashes: Sequence[str]) -> list[str]:
 def erase(session: Session, ticket_ids: Sequence[str], *, at: datetime) -> None:
     """Leave of a ticket its id, its source's number and its times: enough not to take it again."""
     _forget_messages(session, ticket_ids)
+    histories.forget(session, ticket_ids)
     values: dict[str, Any] = WRITTEN | {
         "account": "", "customer": "unknown", "attributes": {}, "tags": [], "machine_tags": [],
         "articles": [], "status": Status.DELETED.value, "content_hash": ERASED, "digested_at": at,
@@ -83,6 +85,7 @@ def expired(session: Session, before: datetime, *, limit: int) -> list[str]:
 def expire(session: Session, ticket_ids: Sequence[str]) -> None:
     """Take text and names out; product, times, pattern and the customer's keyed hash stay to be counted."""
     _forget_messages(session, ticket_ids)
+    histories.forget(session, ticket_ids)
     for some in chunks(ticket_ids):
         session.execute(update(TicketRow).where(_T.id.in_(some)).values(**WRITTEN, tags=[], articles=[]))
 

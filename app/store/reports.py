@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, case, cast, func, select
+from sqlalchemy import Float, String, case, cast, extract, func, select
 from sqlmodel import Session
 
 from app.domain import Placement, Status, Tier, TopicKind
@@ -18,18 +18,9 @@ from app.store.tables import AlertRow, PatternRow, SightingRow, TicketRow, Topic
 from app.store.tickets import chunks
 
 CaseRow = tuple[
-    datetime,
-    str,
-    str,
-    str,
-    bool | None,
-    datetime | None,
-    float | None,
-    bool | None,
-    str | None,
-    tuple[str, ...],
+    str, str, str, bool | None, float | None, float | None, bool | None, str | None, tuple[str, ...]
 ]
-"""Created at, customer, product, population, escalated, resolved at, satisfaction, AI-handled, pattern, articles."""
+"""Customer, product, population, escalated, hours to resolve, satisfaction, AI-handled, pattern, articles."""
 
 _K, _A, _P, _S, _T = (table(r).c for r in (TicketRow, AlertRow, PatternRow, SightingRow, TopicRow))
 
@@ -135,14 +126,17 @@ POPULATIONS = ("plan", "region", "channel", "language", "version", "platform", "
 
 def cases(session: Session, since: datetime, until: datetime, *, by: str) -> list[CaseRow]:
     """Every ticket created in [since, until), in the few columns the figures need; `by`: see POPULATIONS."""
+    # Whole seconds, subtracted by the database: a datetime a ticket would be most of a report's cost.
+    took_s = extract("epoch", _K.resolved_at) - extract("epoch", _K.created_at)
+    value = _K.attributes[by].as_string()
     query = select(
-        _K.created_at, _K.customer, _K.attributes["product"].as_string(), _K.attributes[by].as_string(),
-        _K.escalated, _K.resolved_at, _K.satisfaction, _K.ai_handled, _K.pattern_id,
+        _K.customer, func.coalesce(_K.attributes["product"].as_string(), ""), func.coalesce(value, ""),
+        _K.escalated, cast(took_s, Float) / 3600.0, _K.satisfaction, _K.ai_handled, _K.pattern_id,
         cast(_K.articles, String),
     ).where(_K.created_at >= since, _K.created_at < until, _K.status != Status.DELETED.value)  # fmt: skip
     return [
-        (at, who, product or "", value or "", *rest, tuple(json.loads(articles)) if articles != "[]" else ())
-        for at, who, product, value, *rest, articles in session.execute(query.order_by(_K.created_at, _K.id))
+        (*rest, tuple(json.loads(articles)) if articles != "[]" else ())
+        for *rest, articles in session.execute(query.order_by(_K.created_at, _K.id))
     ]  # fmt: skip
 
 
@@ -158,12 +152,16 @@ def raised(
     return [(opened, taken, verdict, pattern) for opened, taken, verdict, pattern in session.execute(query)]
 
 
-def ticket_times(session: Session, pattern_ids: Sequence[str]) -> dict[str, list[datetime]]:
-    """When each pattern's tickets were created, oldest first."""
+def ticket_times(
+    session: Session, pattern_ids: Sequence[str], since: datetime, until: datetime
+) -> dict[str, list[datetime]]:
+    """When each pattern's tickets of [since, until) were created, oldest first."""
     found: dict[str, list[datetime]] = {}
     for some in chunks(pattern_ids):
-        query = select(_K.pattern_id, _K.created_at).where(_K.pattern_id.in_(some)).order_by(_K.created_at)
-        for pattern, at in session.execute(query):
+        query = select(_K.pattern_id, _K.created_at).where(
+            _K.pattern_id.in_(some), _K.created_at >= since, _K.created_at < until
+        )
+        for pattern, at in session.execute(query.order_by(_K.created_at)):
             found.setdefault(pattern, []).append(at)
     return found
 
@@ -179,12 +177,14 @@ def names(session: Session, pattern_ids: Sequence[str]) -> dict[str, str]:
 # --- trends -----------------------------------------------------------------------------------------
 
 
-def counts(session: Session, kind: TopicKind, since: datetime, until: datetime) -> list[Counted]:
-    """Tickets and distinct customers of every topic of one kind seen in [since, until)."""
+def counts(
+    session: Session, kind: TopicKind, since: datetime, until: datetime, *, begins: str = ""
+) -> list[Counted]:
+    """Tickets and distinct customers of every topic of one kind, and of keys that begin so, seen in [since, until)."""
     query = (
         select(_T.id, _T.key, _T.label, func.count(), func.count(func.distinct(_S.customer)))
         .join(TopicRow, _T.id == _S.topic_id)
-        .where(_S.at >= since, _S.at < until, _T.kind == kind.value)
+        .where(_S.at >= since, _S.at < until, _T.kind == kind.value, _T.key.startswith(begins))
         .group_by(_T.id, _T.key, _T.label)
         .order_by(_T.id)
     )

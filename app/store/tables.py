@@ -78,6 +78,14 @@ class MessagesRow(SQLModel, table=True):
     found: dict[str, Any] = _json()  # cleaned and redacted
 
 
+class HistoryRow(SQLModel, table=True):
+    """The statuses a ticket went through: (ISO time, status, the source's word), oldest first."""
+
+    __tablename__ = "history"
+    ticket_id: str = Field(primary_key=True)
+    changes: list[list[str]] = _json()
+
+
 class TicketRow(SQLModel, table=True):
     __tablename__ = "ticket"
     __table_args__ = (
@@ -136,6 +144,7 @@ class VectorRow(SQLModel, table=True):
     model_id: str
     text_hash: str
     vector: bytes | None = Field(default=None, sa_column=Column(BYTES))
+    filed_under: str = Field(default="", sa_column_kwargs={"server_default": ""})  # as it was grouped
 
 
 class BoilerplateRow(SQLModel, table=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Known:
     updated_at: datetime
     body: str
     subject: str
+    attributes: Mapping[str, str]
 
 
 def chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -52,18 +54,17 @@ def chunks(values: Sequence[str]) -> Iterable[Sequence[str]]:
 def known(session: Session, source: str, external_ids: Sequence[str]) -> dict[str, Known]:
     """What is already stored, by external id."""
     found: dict[str, Known] = {}
-    wanted = (_T.external_id, _T.id, _T.content_hash, _T.updated_at, _T.body, _T.subject)
+    wanted = (_T.external_id, _T.id, _T.content_hash, _T.updated_at, _T.body, _T.subject, _T.attributes)
     for some in chunks(external_ids):
         query = select(*wanted).where(_T.source == source, _T.external_id.in_(some))
-        for external_id, id_, content_hash, updated_at, body, subject in session.execute(query):
-            found[external_id] = Known(id_, content_hash, updated_at, body, subject)
+        found |= {external_id: Known(*rest) for external_id, *rest in session.execute(query)}
     return found
 
 
 def save(session: Session, drafts: Sequence[TicketDraft], *, seen_at: datetime) -> Accepted:
     """Insert new tickets and overwrite those whose content changed and is not older.
 
-    A changed text sends the ticket through digestion again; any other change does not.
+    Other words, or another product or component, send the ticket through digestion again; no other change does.
     """
     stored: dict[tuple[str, str], Known] = {}
     for source in {draft.source for draft in drafts}:
@@ -83,7 +84,7 @@ def save(session: Session, drafts: Sequence[TicketDraft], *, seen_at: datetime) 
         else:
             values = _row(draft)
             del values["backfill"]
-            if (before.subject, before.body) != (draft.subject, draft.body):
+            if _grouped_by(before) != _grouped_by(draft):
                 values["digested_at"] = None
             updates.append(values | {"id": before.id})
             changed.append(before.id)
@@ -93,6 +94,10 @@ def save(session: Session, drafts: Sequence[TicketDraft], *, seen_at: datetime) 
     for values in updates:
         session.execute(update(TicketRow).where(_T.id == values["id"]).values(**values, revision=revision))
     return Accepted(tuple(new), tuple(changed), tuple(unchanged))
+
+
+def _grouped_by(ticket: Known | TicketDraft) -> tuple[str | None, ...]:
+    return (ticket.subject, ticket.body, *(ticket.attributes.get(name) for name in ("product", "component")))
 
 
 def _row(draft: TicketDraft) -> dict[str, Any]:
@@ -228,6 +233,33 @@ def counts_by_pattern(session: Session, pattern_id: str) -> tuple[int, int, date
         ).where(_T.pattern_id == pattern_id)
     ).one()  # fmt: skip
     return int(row[0]), int(row[1]), row[2], row[3]
+
+
+def of_sources(session: Session, sources: Sequence[str], ids: Sequence[str]) -> dict[str, str]:
+    """Which of these tickets came from one of these sources, and from which."""
+    found: dict[str, str] = {}
+    for some in chunks(ids):
+        query = select(_T.id, _T.source).where(_T.id.in_(some), _T.source.in_(sources))
+        found |= {row.id: row.source for row in session.execute(query)}
+    return found
+
+
+def sources_among(
+    session: Session,
+    sources: Sequence[str],
+    *,
+    ids: Sequence[str] = (),
+    patterns: Sequence[str] = (),
+    created: tuple[datetime, datetime] | None = None,
+) -> set[str]:
+    """Which of these sources have a ticket among some ids, in some patterns, or created in [start, end)."""
+    told = set(of_sources(session, sources, ids).values())
+    wheres: list[Any] = [_T.pattern_id.in_(some) for some in chunks(patterns)]
+    wheres += [and_(_T.created_at >= created[0], _T.created_at < created[1])] if created else []
+    for source in set(sources) - told:
+        queries = (select(_T.id).where(_T.source == source, where).limit(1) for where in wheres)
+        told |= {source} if any(session.scalar(query) for query in queries) else set()
+    return told
 
 
 def total(session: Session) -> int:
@@ -399,16 +431,23 @@ def cached_vectors(session: Session, model_id: str, hashes: Sequence[str]) -> di
 
 
 def save_vectors(
-    session: Session, model_id: str, vectors: Sequence[tuple[str, str, NDArray[np.float16] | None]]
+    session: Session,
+    model_id: str,
+    vectors: Sequence[tuple[str, str, NDArray[np.float16] | None]],
+    filed: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Append (ticket, text hash, vector or None to retire) rows; of a retired ticket no vector stays."""
+    """Append (ticket, text hash, vector or None to retire) rows; of a retired ticket no vector stays.
+
+    `filed`: the component each ticket is grouped under, as far as it names one.
+    """
     retired = [t for t, _, v in vectors if v is None]
     for some in chunks(retired):
         session.execute(update(VectorRow).where(_V.ticket_id.in_(some)).values(vector=None))
     rows = [
-        {"ticket_id": t, "model_id": model_id, "text_hash": h, "vector": None if v is None else v.tobytes()}
+        {"ticket_id": t, "model_id": model_id, "text_hash": h, "filed_under": filed.get(t, ""),
+         "vector": None if v is None else v.tobytes()}
         for t, h, v in vectors
-    ]
+    ]  # fmt: skip
     if rows:
         session.execute(table(VectorRow).insert(), rows)
 
@@ -477,6 +516,15 @@ def vectors_of(session: Session, model_id: str, ticket_ids: Sequence[str]) -> di
                 found.pop(ticket_id, None)
             else:
                 found[ticket_id] = np.frombuffer(vector, np.float16)
+    return found
+
+
+def filed_under(session: Session, ticket_ids: Sequence[str]) -> dict[str, str]:
+    """The component each digested ticket is grouped under, "" where it named none."""
+    found: dict[str, str] = {}
+    for some in chunks(ticket_ids):
+        query = select(_V.ticket_id, _V.filed_under).where(_V.ticket_id.in_(some)).order_by(_V.seq)
+        found.update((ticket_id, filed) for ticket_id, filed in session.execute(query))
     return found
 
 

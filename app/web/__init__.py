@@ -7,6 +7,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
+from app.reports import html
 from app.runtime import Runtime
 from app.web import (
     audit,
@@ -26,7 +27,7 @@ from app.web import (
     webhooks,
     widget,
 )  # fmt: skip
-from app.web.made import Made
+from app.web.made import KEPT, Made
 from app.web.render import STATIC, compile_templates
 from app.web.threads import Threads
 from app.web.traffic import Traffic
@@ -45,11 +46,17 @@ class _Assets(StaticFiles):
 
 
 def warm(app: FastAPI) -> None:
-    """Make ready what the first visitor would wait for: the templates and the desk's traffic."""
+    """Make ready what the next visitor would wait for: templates, charts, common threads, figures of the last weeks.
+
+    Harmless to repeat, and cheap while nothing has changed.
+    """
+    state, run = app.state, app.state.runtime
     compile_templates()
-    traffic: Traffic = app.state.traffic
-    with app.state.runtime.store.read() as session:
-        traffic.desk(session)
+    html.compile_templates()
+    with run.store.read() as session:
+        inbox.prepare(session, run, state.traffic, state.threads)
+    reports.prepare(run, state.reports, younger=KEPT / 2)
+    trends.prepare(run, state.moves, younger=KEPT / 2)
 
 
 def mount(app: FastAPI, runtime: Runtime) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
+from app.pipeline.feeds import About
 from app.reports.exports import Cell, csv_lines
 from app.reports.reasons import reason
 from app.runtime import Runtime
 from app.store import pages, patterns, reports, tickets
 from app.web.guard import Reader, Run, visitor
-from app.web.inbox import Evidence, title
+from app.web.inbox import evidence_of, title
 from app.web.render import PageRoute, page
 
 router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)
@@ -30,10 +31,11 @@ def evidence(request: Request, run: Run, reader: Reader, id_: str, cursor: str =
             return RedirectResponse(f"/patterns/{patterns.heir(session, id_)}/evidence", 308)
         found = tickets.search(session, {"pattern": id_}, cursor=cursor or None, limit=SHOWN)
         reasons = patterns.placements(session, [t.id for t in found.items])
+        shown = evidence_of(session, found.items, reasons)
         likeness = dict(pages.likeness(session, id_))
     return page(
-        request, reader, "evidence.html", pattern=pattern, title=title(pattern.name, pattern.signature),
-        evidence=[Evidence(t, reasons.get(t.id)) for t in found.items], likeness=likeness,
+        request, reader, "evidence.html", about=About(patterns=[id_]), pattern=pattern, title=title(pattern.name, pattern.signature),
+        evidence=shown, likeness=likeness,
         following=found.next_cursor, is_later=bool(cursor),
     )  # fmt: skip
 

@@ -15,12 +15,13 @@ from sqlmodel import Session
 
 from app.detectors.guards import NOTICES
 from app.detectors.thread import Thread
-from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, Ticket, Tier
+from app.domain import Alert, Change, Pattern, PatternState, Placement, Release, StatusChange, Ticket, Tier
 from app.errors import Conflict, Invalid
-from app.pipeline import detect, review
+from app.pipeline import detect, feeds, review
 from app.pipeline.detect import NOTE as DETECT_NOTE
+from app.pipeline.feeds import DESK, About
 from app.runtime import Runtime
-from app.store import alerts, pages, patterns, releases, sources, tickets, views
+from app.store import alerts, histories, pages, patterns, releases, sources, tickets, views
 from app.store.views import View
 from app.web import shown
 from app.web.charts import Mark
@@ -52,6 +53,8 @@ TOLD_STATES = (
 Then = Annotated[str, Form()]
 SPARK_DAYS = 14
 CHART_DAYS = 63
+LONGEST_DAYS = 91  # of a chart
+READY = 60  # open alerts whose charts are ready before anybody looks
 PREPARED = 10  # rows at the top whose common thread is computed before anybody opens them
 EVIDENCE = 50  # newest tickets shown of an alert
 BASELINE_DAYS = 28
@@ -116,6 +119,15 @@ class Evidence:
 
     ticket: Ticket
     why: Placement | None
+    history: tuple[StatusChange, ...] = ()
+
+
+def evidence_of(
+    session: Session, found: Sequence[Ticket], reasons: Mapping[str, Placement] | None = None
+) -> list[Evidence]:
+    """These tickets with what is stored about each; `reasons` only where a page shows why they belong."""
+    lived = histories.of(session, [t.id for t in found])
+    return [Evidence(t, (reasons or {}).get(t.id), lived.get(t.id, ())) for t in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +191,9 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
             "owners": pages.owners(session),
             "away": Away(visits.before, *pages.since(session, visits.before)) if visits.before else None,
         }
+    missing = feeds.touched(run, {row.alert.id: row.alert.ticket_ids for row in rows})
     response = page(
-        request, visitor, "inbox.html", tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
+        request, visitor, "inbox.html", about=DESK, missing=missing, tab=tab, tabs=TITLES, rows=rows, marks=marks, wanted=wanted,
         following=_address(tab, wanted, found.next_cursor) if found.next_cursor else "", is_later=bool(cursor),
         addresses={name: _address(name, wanted) for name in TITLES}, kinds=shown.KINDS, snoozes=SNOOZES,
         reasons=REASONS, severities=shown.SEVERITIES, attributes=pages.ATTRIBUTES,
@@ -188,6 +201,16 @@ def inbox(request: Request, run: Run, visitor: Reader, tab: str = "review", curs
     )  # fmt: skip
     response.set_cookie(VISITS, visits.cookie(now), max_age=30 * 86400, httponly=True, samesite="lax")
     return response
+
+
+def prepare(session: Session, run: Runtime, traffic: Traffic, threads: Threads) -> None:
+    """Have ready what the rows of open alerts and the pages behind them show, for the newest READY of them."""
+    traffic.desk(session)
+    found = alerts.unresolved(session)[-READY:]
+    traffic.courses(session, list({a.topic.id: a.topic for a in found}.values()), days=LONGEST_DAYS)
+    threads.prepare(
+        run, patterns.by_ids(session, sorted({a.pattern_id for a in found if a.pattern_id})).values()
+    )
 
 
 def _wanted(given: Mapping[str, str]) -> dict[str, str]:
@@ -304,6 +327,7 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         course = traffic.courses(session, [found.topic], days=CHART_DAYS).get(found.topic.id)
         held = tickets.by_ids(session, found.ticket_ids).values()
         newest = sorted(held, key=lambda t: (t.created_at, t.id), reverse=True)[:EVIDENCE]
+        shown_ = evidence_of(session, newest)
         homes = patterns.by_ids(session, sorted({t.pattern_id for t in newest if t.pattern_id}))
         owners = pages.owners(session)
         row = Row(found, None, pages.products_of(session, [id_]).get(id_, ""), course, None)
@@ -313,8 +337,9 @@ def alert(request: Request, run: Run, visitor: Reader, id_: str) -> Response:
         request,
         visitor,
         "alert.html",
+        about=About(tickets=found.ticket_ids),
         row=row,
-        newest=[Evidence(t, None) for t in newest],
+        newest=shown_,
         homes=homes,
         marks=marks,
         owners=owners,

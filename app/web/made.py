@@ -19,11 +19,13 @@ class Made(Generic[Value]):
         self._held: dict[Hashable, tuple[datetime, Value]] = {}
         self._lock = threading.Lock()
 
-    def of(self, asked: Hashable, make: Callable[[], Value], *, now: datetime) -> tuple[datetime, Value]:
-        """When it was made, and what."""
+    def of(
+        self, asked: Hashable, make: Callable[[], Value], *, now: datetime, younger: timedelta = KEPT
+    ) -> tuple[datetime, Value]:
+        """When it was made, and what; made now unless what is held is `younger` than that."""
         with self._lock:
             held = self._held.get(asked)
-        if held is not None and timedelta() <= now - held[0] < KEPT:
+        if held is not None and timedelta() <= now - held[0] < younger:
             return held
         found = (now, make())
         with self._lock:

@@ -17,6 +17,7 @@ from app.detectors.sentence import amount, plural, verdict_sentence
 from app.domain import Alert, Change, Pattern, PatternState, Release, Ticket, Topic, TopicKind
 from app.errors import Invalid
 from app.pipeline import review
+from app.pipeline.feeds import About
 from app.pipeline.fixes import onset
 from app.runtime import Runtime
 from app.store import alerts, events, pages, patterns, releases, reports, suggestions, tickets, topics
@@ -24,14 +25,14 @@ from app.store.patterns import Edit
 from app.web import edit
 from app.web.charts import Mark
 from app.web.guard import Reader, Run, Writer
-from app.web.inbox import REASONS, SNOOZES, Evidence, title
+from app.web.inbox import LONGEST_DAYS, REASONS, SNOOZES, evidence_of, title
 from app.web.made import Made
 from app.web.render import PageRoute, done, page
 from app.web.threads import Threads
 from app.web.traffic import Traffic
 
 router = APIRouter(prefix="/patterns", route_class=PageRoute, include_in_schema=False)
-CHARTS_DAYS = (35, 63, 91)  # the shortest one that shows a fortnight before the pattern began
+CHARTS_DAYS = (35, 63, LONGEST_DAYS)  # the shortest one that shows a fortnight before the pattern began
 NARROW_DAYS = 28
 EVIDENCE = 25
 CUSTOMERS = 10
@@ -84,7 +85,7 @@ def show(request: Request, run: Run, visitor: Reader, id_: str, cursor: str = ""
         earlier = _earlier(session, pattern, middles)
     threads: Threads = request.app.state.threads
     return page(
-        request, visitor, "pattern.html", pattern=pattern, title=title(pattern.name, pattern.signature),
+        request, visitor, "pattern.html", about=About(patterns=[id_]), pattern=pattern, title=title(pattern.name, pattern.signature),
         threads=threads.of(run, pattern), snoozes=SNOOZES, reasons=REASONS, narrow_days=NARROW_DAYS,
         is_later=bool(cursor), edit_words=edit.WORDS, earlier=earlier, **values,
     )  # fmt: skip
@@ -118,7 +119,7 @@ def _read(
         "affected": pages.affected(session, pattern.id, limit=CUSTOMERS),
         "examples": examples,
         "answers": reports.answers(session, pattern.id, limit=ANSWERS),
-        "evidence": [Evidence(t, reasons.get(t.id)) for t in found.items],
+        "evidence": evidence_of(session, found.items, reasons),
         "likeness": dict(likeness),
         "following": found.next_cursor,
         "timeline": events.of(session, subjects, limit=40),

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.errors import ForeshockError, TryLater
 from app.pipeline import feeds
+from app.pipeline.feeds import About
 from app.runtime import Runtime
 from app.web import charts, shown
 from app.web.guard import SignInFirst, Visitor, local_path, runtime_of
@@ -66,6 +67,8 @@ NOTICES = {
     "erased": "Erased, for good. The audit log says who did it.",
     "paused": "Paused. What it delivered stays; nothing new is read.",
     "resumed": "Resumed. It goes on from where it stopped.",
+    "history-held": "On hold. What is new is read all the same.",
+    "history-goes-on": "It is read on from where it was.",
     "asked": "Asked for. The worker reads it within seconds; reload to see.",
     "webhook": "Saved.",
     "enabled": "Enabled. What waited is sent now; replay what was missed.",
@@ -121,16 +124,25 @@ def asset(name: str) -> str:
 
 
 def page(
-    request: Request, visitor: Visitor | None, template: str, *, status: int = 200, **values: Any
+    request: Request,
+    visitor: Visitor | None,
+    template: str,
+    *,
+    status: int = 200,
+    about: About | None = None,
+    **values: Any,
 ) -> HTMLResponse:
-    """The template as a page; the notice a form left behind is shown once."""
+    """The template as a page; the notice a form left behind is shown once.
+
+    `about` says which tickets the page counts: it names the sources whose tickets it may miss.
+    """
     runtime = runtime_of(request)
     words = shown.Words(runtime.settings.zone)
     name, *undo = request.cookies.get(NOTICE, "").split(":")
     notice = NOTICES.get(name, "")
     content = _environment().get_template(template).render(
         visitor=visitor, words=words, now=runtime.now(), zone=runtime.settings.time_zone, notice=notice, undo=undo,
-        path=request.url.path, here=_here(request), incomplete=_incomplete(runtime, status),
+        path=request.url.path, here=_here(request), incomplete=_incomplete(runtime, about),
         navigation=_navigation(request.url.path), **values,
     )  # fmt: skip
     response = HTMLResponse(content, status)
@@ -139,9 +151,9 @@ def page(
     return response
 
 
-def _incomplete(runtime: Runtime, status: int) -> tuple[str, ...]:
-    """Why numbers on a page may be too low, a sentence a source; an error page shows none."""
-    return tuple(feeds.troubled(runtime).values()) if status < 400 else ()
+def _incomplete(runtime: Runtime, about: About | None) -> tuple[str, ...]:
+    """Why numbers on a page may be too low, a sentence a source; nothing on a page without numbers."""
+    return tuple(trouble.says for trouble in feeds.touching(runtime, about).values()) if about else ()
 
 
 def _navigation(path: str) -> list[tuple[str, str, bool]]:

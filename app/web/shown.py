@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from app.detectors.budget import chance_weeks
-from app.detectors.sentence import MOST_WEEKS, amount, plural, span
+from app.detectors.sentence import MOST_WEEKS, amount, plural, rounded, span
 from app.domain import Event, PatternState
 from app.reports.figures import figure
 from app.reports.reasons import reason
@@ -72,6 +72,9 @@ EVENTS: Mapping[str, str] = {
 }
 
 
+LONG = timedelta(days=7)  # of a span: its beginning is told by the day
+
+
 class Words:
     """The filters of the templates, for one business time zone."""
 
@@ -85,6 +88,20 @@ class Words:
         local = at.astimezone(self.zone)
         year = f" {local.year}" if now is None or local.year != now.astimezone(self.zone).year else ""
         return self._time(at, f"{local.day} {local:%b}{year}, {local:%H:%M} {self.abbreviation(at)}")
+
+    def between(self, first: datetime, last: datetime | None, *, now: datetime) -> Markup:
+        """ "23 Nov, 14:02 CET to 17:30 CET": the day once where it is one; of what is long ago the day alone."""
+        if last is None or last < first:
+            return self.when(first, now=now)
+        start, end = first.astimezone(self.zone), last.astimezone(self.zone)
+        year = f" {start.year}" if start.year != now.astimezone(self.zone).year else ""
+        day = f"{start.day} {start:%b}{year}"
+        if last - first >= LONG:
+            return Markup("{} to {}").format(day, self.when(last, now=now))
+        begun = self._time(first, f"{day}, {start:%H:%M} {self.abbreviation(first)}")
+        if start.date() == end.date():
+            return begun + " to " + self._time(last, f"{end:%H:%M} {self.abbreviation(last)}")
+        return begun + " to " + self.when(last, now=now)
 
     def clock(self, at: datetime, now: datetime) -> Markup:
         """ "14:02 Europe/Berlin"; with the date when it is not today."""
@@ -140,7 +157,7 @@ def chance(strength: float) -> str:
     weeks = chance_weeks(strength)
     if weeks > MOST_WEEKS:
         return f"< 1 in {MOST_WEEKS:,.0f}"
-    return f"1 in {max(1.0, weeks):.0f}"
+    return f"1 in {rounded(max(1.0, weeks))}"
 
 
 def web_address(url: str) -> str:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 
 from app.errors import Forbidden, Invalid
 from app.pipeline import learning, similar
+from app.pipeline.feeds import About
 from app.web.guard import Reader, Run, Visitor, check_origin
 from app.web.render import PageRoute, page
 
@@ -65,6 +66,7 @@ def _found(run: Run, text: str) -> dict[str, Any] | None:
 def _page(
     request: Request, visitor: Visitor, text: str, found: dict[str, Any] | None, judged: Mapping[str, str]
 ) -> Response:
+    about = About(tickets=similar.cases(found))
     return page(
-        request, visitor, "similar.html", text=text, found=found, judged=judged, verdicts=VERDICTS, most=MOST_TEXT
+        request, visitor, "similar.html", about=about, text=text, found=found, judged=judged, verdicts=VERDICTS, most=MOST_TEXT
     )  # fmt: skip

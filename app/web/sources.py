@@ -11,12 +11,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 
-from app.detectors.sentence import span
+from app.detectors.sentence import plural, span
 from app.domain import Checkpoint, Source
 from app.errors import Invalid
 from app.ingest.source import Checkup, Outside
 from app.ingest.sources import SOURCES, examine
-from app.pipeline import pull
+from app.pipeline import feeds, pull
+from app.pipeline.feeds import Feed
 from app.runtime import Runtime
 from app.settings import secret
 from app.store import operating, sources
@@ -55,6 +56,30 @@ class Card:
     total: int
     days: tuple[tuple[date, int], ...]
     asked_at: datetime | None
+    feed: Feed | None  # of one that is pulled
+    counted: tuple[feeds.Day, ...]  # its last whole days against the tool's own count, newest first
+
+    @property
+    def gaps(self) -> list[feeds.Day]:
+        return [day for day in self.counted if day.gap]
+
+    @property
+    def history(self) -> str:
+        """How far what was there before its first reading is read; "" of one that has none."""
+        found = self.feed.history if self.feed else None
+        if found is None:
+            return ""
+        if found.done:
+            return f"read to its end, {plural(found.tickets, 'ticket')}"
+        share = (
+            "not begun"
+            if found.share is None
+            else f"{found.share:.0%} read, {plural(found.tickets, 'ticket')}"
+        )
+        left = (
+            f", about {span(timedelta(seconds=found.left_s))} left" if found.left_s and not found.held else ""
+        )
+        return f"{share}{left}{'; on hold' if found.held else ''}"
 
     @property
     def name(self) -> str:
@@ -97,11 +122,13 @@ def _sources(
     asked = pull.asked(run)
     pulled = {s.name: timedelta(seconds=s.every_s) for s in run.settings.sources}
     dates = [edge.astimezone(run.settings.zone).date() for edge in edges[:-1]]
+    known_of = {name: feeds.feed(run, name) for name in pulled if name in {h.name for h in known}}
     cards = [
         Card(
             fresh(h, run, now), h.name in pulled, pulled.get(h.name), _cursor(reached.get(h.name, [])),
             sum(c.stream.startswith("file:") for c in reached.get(h.name, [])), totals.get(h.name, 0),
             tuple(zip(dates, counts.get(h.name, [0] * DAYS), strict=True)), asked.get(h.name),
+            *known_of.get(h.name, (None, ())),
         )
         for h in known
     ]  # fmt: skip
@@ -161,6 +188,19 @@ def pause(run: Run, visitor: Admin, name: str) -> Response:
 def resume(run: Run, visitor: Admin, name: str) -> Response:
     pull.pause(run, name, is_paused=False, actor=visitor.name)
     return done("/sources", "resumed")
+
+
+@router.post("/sources/{name}/history/pause")
+def pause_history(run: Run, _visitor: Admin, name: str) -> Response:
+    """Leave its history where it is; what is new is read all the same."""
+    pull.hold(run, name, is_held=True)
+    return done("/sources", "history-held")
+
+
+@router.post("/sources/{name}/history/resume")
+def resume_history(run: Run, _visitor: Admin, name: str) -> Response:
+    pull.hold(run, name, is_held=False)
+    return done("/sources", "history-goes-on")
 
 
 @router.post("/sources/{name}/sync")

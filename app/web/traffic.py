@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import nbinom
 from sqlmodel import Session
 
@@ -28,6 +29,8 @@ HISTORY = timedelta(days=HISTORY_DAYS + 14)
 LEAST_KNOWN_DAYS = 7.0  # before this age of the desk nothing is expected of a day
 INSIDE = 0.95  # share of days the band holds while nothing is wrong
 BROAD = (TopicKind.DESK, TopicKind.SEGMENT)
+Bands = NDArray[np.float64]
+"""(3, d) for d days: customers expected, and where the band of usual days begins and ends; NaN: nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,9 @@ class Course:
 class Traffic:
     """The desk as the charts see it.
 
-    What was read of a topic is kept for the business day and then only added to, and a course is drawn again
-    only when its topic was seen since: a page's cost grows neither with the desk nor with its history.
+    What was read of a topic is kept for the business day and then only added to, what was expected of days
+    that are over is worked out once a day, and a course is drawn again only when its topic was seen since: a
+    page's cost grows neither with the desk nor with its history.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -78,6 +82,7 @@ class Traffic:
         self._courses: dict[
             str, dict[int, tuple[float, Course]]
         ] = {}  # by topic and days: desk's age, course
+        self._closed: dict[str, Bands] = {}  # by topic: what was expected of the days before today
 
     def desk(self, session: Session) -> Desk | None:
         """The desk's traffic up to now, at most KEPT old; None before the first ticket."""
@@ -106,13 +111,30 @@ class Traffic:
             series = self._series(session, [t for t in wanted if t.id not in found])
         if not series:
             return found
-        mean, low, high = _expected(series, desk, now, days)
-        for i, one in enumerate(series):
-            found[one.topic.id] = _course(one, desk, now, mean[i], low[i], high[i])
+        for one, bands in zip(series, self._expected(series, desk, now, days), strict=True):
+            found[one.topic.id] = _course(one, desk, now, bands)
         with self._lock:
             for one in series:
                 self._courses.setdefault(one.topic.id, {})[days] = (desk.until, found[one.topic.id])
         return found
+
+    def _expected(self, series: Sequence[Series], desk: Desk, now: datetime, days: int) -> list[Bands]:
+        """What the last `days` days should bring: of those that are over as worked out before, if they were."""
+        with self._lock:
+            closed = {s.topic.id: held for s in series if (held := self._closed.get(s.topic.id)) is not None}
+        new = [s for s in series if s.topic.id not in closed or closed[s.topic.id].shape[1] < days - 1]
+        edges = _edges(desk, now, days)
+        made = _bands(new, desk, edges[:-1])
+        closed |= {s.topic.id: bands for s, bands in zip(new, made, strict=True)}
+        today = _bands(series, desk, edges[-2:])
+        with self._lock:
+            if desk.clock.day(now.timestamp()) == self._day:  # else a day ended meanwhile
+                self._closed |= {s.topic.id: closed[s.topic.id] for s in new}
+        over = days - 1
+        return [
+            np.hstack([closed[s.topic.id][:, closed[s.topic.id].shape[1] - over :], today[i]])
+            for i, s in enumerate(series)
+        ]
 
     def _drawn(self, topic: str, days: int, desk: Desk) -> Course | None:
         """A topic's course when it was drawn from this very desk, and the topic was not seen since."""
@@ -146,13 +168,16 @@ class Traffic:
         now = self._runtime.now()
         today, last = self._clock.day(now.timestamp()), pages.last_sighting(session)
         if today != self._day:
-            self._books, self._courses = {}, {}
+            self._books, self._courses, self._closed = {}, {}, {}
             self._day, self._seq, self._since = today, last, now - HISTORY
         if last > self._seq:
+            midnight = float(self._clock.edges(today, today)[0])
             for topic, at, ticket, customer in pages.sightings_after(session, self._seq):
                 if topic in self._books:  # adding one twice counts it once
                     self._books[topic].add(topic, at, ticket, customer, live=True)
                     self._courses.pop(topic, None)
+                    if at < midnight:
+                        self._closed.pop(topic, None)
             self._seq = last
         narrow = [t.id for t in wanted if t.kind not in BROAD and t.id in self._books]
         stored = pages.sighting_counts(session, narrow, since=self._since)
@@ -160,6 +185,7 @@ class Traffic:
             if stored.get(topic, 0) != len(self._books[topic].series(topic).at):
                 del self._books[topic]
                 self._courses.pop(topic, None)
+                self._closed.pop(topic, None)
 
 
 _DESK = Topic(topics.topic_id(TopicKind.DESK, "desk"), TopicKind.DESK, "desk", "Whole desk", EPOCH)
@@ -172,11 +198,15 @@ def _edges(desk: Desk, now: datetime, days: int) -> Floats:
     return np.append(midnights[:days], now.timestamp())
 
 
-def _expected(
-    series: Sequence[Series], desk: Desk, now: datetime, days: int
-) -> tuple[Floats, Floats, Floats]:
-    """(n, days) customers expected a day and the ends of their band; NaN where nothing can be expected."""
-    edges = _edges(desk, now, days)
+def _bands(series: Sequence[Series], desk: Desk, edges: Floats) -> Bands:
+    """(n, 3, d) customers expected of each of the d days between `edges`, and the ends of their band.
+
+    NaN where nothing can be expected.
+    """
+    days = len(edges) - 1
+    found = np.full((len(series), 3, days), np.nan)
+    if not series:
+        return found
     ledger, rows = Ledger.build(series, desk), np.arange(len(series))
     mean, variance = np.full((2, len(series), days), np.nan)
     for d in range(days):
@@ -186,11 +216,13 @@ def _expected(
             mean[:, d], variance[:, d] = seen.mean[:, 0], seen.variance[:, 0]
     size = mean**2 / np.maximum(variance - mean, 1e-9)
     outside = (1.0 - INSIDE) / 2.0
-    low, high = (nbinom.ppf(q, size, size / (size + mean)) for q in (outside, 1.0 - outside))
-    return mean, low, high
+    found[:, 0] = mean
+    found[:, 1], found[:, 2] = (nbinom.ppf(q, size, size / (size + mean)) for q in (outside, 1.0 - outside))
+    return found
 
 
-def _course(series: Series, desk: Desk, now: datetime, mean: Floats, low: Floats, high: Floats) -> Course:
+def _course(series: Series, desk: Desk, now: datetime, bands: Bands) -> Course:
+    mean, low, high = bands
     edges = _edges(desk, now, len(mean))
     first = desk.clock.day(float(edges[0]))
     bounds = np.searchsorted(series.at, edges, side="left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
@@ -10,16 +11,31 @@ from app.detectors.calendar import BusinessClock
 from app.domain import Change, Topic, TopicKind
 from app.pipeline import figures
 from app.reports.trends import Move
+from app.runtime import Runtime
 from app.store import releases, topics
 from app.web.charts import Mark
 from app.web.guard import Reader, Run
-from app.web.made import Made
+from app.web.made import KEPT, Made
 from app.web.render import PageRoute, page
 from app.web.traffic import Traffic
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 MOST_STEADY = 40
 CHART_DAYS = 63
+
+
+def prepare(run: Runtime, made: Made[list[Move]], *, younger: timedelta) -> None:
+    """Have ready what the page shows when nothing is chosen, no older than `younger`."""
+    for kind in figures.KINDS:
+        _moves(run, made, figures.span(run, "", ""), kind, younger=younger)
+
+
+def _moves(
+    run: Runtime, made: Made[list[Move]], chosen: figures.Span, kind: str, *, younger: timedelta = KEPT
+) -> tuple[datetime, list[Move]]:
+    return made.of(
+        (chosen, kind), lambda: figures.trend(run, chosen, kind=kind), now=run.now(), younger=younger
+    )
 
 
 @router.get("/trends")
@@ -29,8 +45,7 @@ def show(
 ) -> Response:  # fmt: skip
     """Risers and fallers of one kind, and the chart of the desk or of one topic with releases on it."""
     chosen = figures.span(run, since, until)
-    made: Made[list[Move]] = request.app.state.moves
-    at, found = made.of((chosen, kind), lambda: figures.trend(run, chosen, kind=kind), now=run.now())
+    at, found = _moves(run, request.app.state.moves, chosen, kind)
     of = TopicKind.SEGMENT if kind == "product" else TopicKind(kind)
     traffic: Traffic = request.app.state.traffic
     with run.store.read() as session:
@@ -44,8 +59,9 @@ def show(
         ]  # fmt: skip
     groups = {d: [m for m in found if m.direction == d] for d in ("rising", "falling", "steady")}
     base = {"kind": kind, "since": chosen.since, "until": chosen.until}
+    about = figures.about(run, chosen)
     return page(
-        request, visitor, "trends.html", span=chosen, kind=kind, kinds=figures.KINDS, groups=groups, at=at,
+        request, visitor, "trends.html", about=about, span=chosen, kind=kind, kinds=figures.KINDS, groups=groups, at=at,
         compared=len(found), steady_left=max(0, len(groups["steady"]) - MOST_STEADY), most=MOST_STEADY,
         course=course, marks=marks, shown=held, query=urlencode(base),
         latest=run.now().astimezone(run.settings.zone).date(),

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.errors import Forbidden, ForeshockError
 from app.pipeline import access, similar
+from app.pipeline.feeds import About
 from app.runtime import Runtime
 from app.web.guard import Run, check_host, runtime_of
 from app.web.render import HEADERS, PageRoute, page
@@ -61,7 +62,8 @@ def show(
             )
         except ForeshockError as error:
             problem = str(error)
-    return page(request, None, "widget.html", found=found, problem=problem)
+    about = About(tickets=similar.cases(found))
+    return page(request, None, "widget.html", about=about, found=found, problem=problem)
 
 
 def _check_reader(request: Request, run: Runtime, secret: str) -> None:

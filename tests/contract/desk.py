@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from app.domain import EPOCH, Checkpoint, RawTicket
+from app.domain import EPOCH, Checkpoint, RawTicket, StatusChange
 from app.errors import TryLater
-from app.ingest.source import Connector
+from app.ingest.source import Connector, Details
 from app.ports import Page
 from tests.simulators.server import Simulator
 from tests.simulators.world import Clock
@@ -20,6 +20,8 @@ CASES = int(os.environ.get("SOURCE_CASES", "200"))
 """Random cases for each source; thousands on demand."""
 GROUPS = 10
 NEVER_S = 1e9
+Lived = list[tuple[datetime, str]]
+"""When a ticket entered each status, oldest first."""
 
 
 @dataclass
@@ -59,6 +61,20 @@ class Desk:
             for ticket_id, ticket in self.tickets.items()
             if ticket_id not in self.gone
         }
+
+
+def details_of(connector: Connector, ids: Sequence[str], clock: Clock) -> dict[str, Details]:
+    """What the messages of these tickets add, asked for again when the tool says later."""
+    for _ in range(20):
+        try:
+            return {details.external_id: details for details in connector.details(ids)}
+        except TryLater as error:
+            clock.sleep(error.after_s)
+    raise AssertionError("the details never come")
+
+
+def at_and_status(history: Sequence[StatusChange]) -> Lived:
+    return [(change.at, change.status.value) for change in history]
 
 
 def moment(ticket: RawTicket) -> datetime:
@@ -112,6 +128,7 @@ def assert_reads_everything(
     sweeps: tuple[timedelta, ...],
     idle_calls: int,
     polls: int = 3,
+    lived: Callable[[str], Lived] | None = None,
 ) -> None:
     """A whole life of one source: polls while things change and break, the last sweep, an idle poll."""
     chance = random.Random(seed + 2)
@@ -138,5 +155,13 @@ def assert_reads_everything(
     reader.drain()
     assert reader.desk.writes == before, f"seed {seed}: an idle poll wrote"
     assert simulator.calls - calls <= idle_calls, f"seed {seed}: {simulator.log[calls:]}"
+    if lived is not None:
+        simulator.clock.sleep(60)
+        chosen = sorted(right)[seed % 3 :: 3]
+        told = details_of(connect(reader.desk), chosen, simulator.clock)
+        for key in chosen:
+            known = at_and_status(told[key].history if key in told else ())
+            known = known or at_and_status(reader.desk.tickets[key].history)
+            assert known == lived(key), f"seed {seed}: the history of {key}"
     if seed % 4 == 0:
         assert simulator.turned_away == 0, f"seed {seed}: more calls than the quota allows"

@@ -93,6 +93,30 @@ def test_a_pushed_ticket_can_be_read_and_pushing_it_again_changes_nothing(api: T
     assert edited.json()["results"][0] == {"external_id": "T-1", "status": "updated", "id": result["id"]}
 
 
+def test_a_pushed_ticket_keeps_the_statuses_it_went_through(api: TestClient) -> None:
+    steps = [
+        {"at": "2026-03-02T10:00:00+01:00", "status": "open", "told": "In progress"},
+        {"at": "2026-03-02T08:00:00Z", "status": "new"},
+        {"at": "2026-03-02T11:00:00Z", "status": "solved", "told": "Done, ask jane.doe@example.com"},
+        {"at": "2026-03-02T12:00:00Z", "status": "open"},
+    ]
+    pushed = TICKET | {"history": steps}
+    (result,) = api.post("/v1/tickets", json=pushed).json()["results"]
+    assert api.post("/v1/tickets", json=pushed).json()["results"][0]["status"] == "duplicate"
+    read = api.get(f"/v1/tickets/{result['id']}").json()
+    assert [(c["at"], c["status"]) for c in read["history"]] == [
+        ("2026-03-02T08:00:00Z", "new"), ("2026-03-02T09:00:00Z", "open"),
+        ("2026-03-02T11:00:00Z", "solved"), ("2026-03-02T12:00:00Z", "open"),
+    ]  # fmt: skip
+    assert read["history"][1]["told"] == "In progress"
+    assert "jane.doe" not in read["history"][2]["told"]
+    assert read["reopened"] is True
+    wrong = api.post(
+        "/v1/tickets", json=TICKET | {"history": [{"at": "2026-03-02T08:00:00Z", "status": "odd"}]}
+    )
+    assert wrong.status_code == 422
+
+
 def test_of_many_tickets_the_good_ones_are_taken_and_the_bad_ones_explained(api: TestClient) -> None:
     bad = [{"external_id": "x"}, TICKET | {"external_id": "T-2", "subject": " "}, TICKET | {"colour": "red"},
            TICKET | {"external_id": "T-3", "created_at": "2031-01-01T00:00:00Z"}, {}]  # fmt: skip

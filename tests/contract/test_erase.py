@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from app import worker
 from app.backtest import Clock
+from app.domain import Status, StatusChange
 from app.errors import Invalid, NotFound
 from app.pipeline import erase, memory, similar
 from app.pipeline.detect import detect
@@ -27,7 +28,8 @@ def desk(runtime: Runtime, clock: Clock) -> Runtime:
     """Six tickets about one export, one of them by somebody with a word of their own."""
     said = f"Export {WORD} fails with E-4031 on the {WORD} report"
     told = [raw(n, "Export fails with E-4031 on the report") for n in range(5)]
-    told.append(raw(5, said, requester="Zoe.Private@example.com", account="a-5"))
+    history = (StatusChange(told[4].created_at, Status.OPEN, f"With {WORD}"),)
+    told.append(raw(5, said, requester="Zoe.Private@example.com", account="a-5", history=history))
     clock.at += timedelta(hours=8)
     accept(runtime, told, source_kind="push")
     while digest(runtime):

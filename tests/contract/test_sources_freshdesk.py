@@ -11,7 +11,7 @@ from app.domain import Checkpoint
 from app.ingest.freshdesk import Freshdesk, FreshdeskOptions
 from app.ingest.http import AuthFailed, Forbidden
 from app.ingest.source import Outside
-from tests.contract.desk import CASES, GROUPS, NEVER_S, Reader, assert_reads_everything
+from tests.contract.desk import CASES, GROUPS, NEVER_S, Lived, Reader, assert_reads_everything
 from tests.simulators.freshdesk import FreshdeskSimulator
 from tests.simulators.server import serving
 from tests.simulators.world import Clock, World
@@ -41,6 +41,19 @@ def connect(sim: FreshdeskSimulator, *, base_url: str = HOST, **options: object)
     return Freshdesk("desk", replace(given, **options), outside)  # type: ignore[arg-type]
 
 
+def lived(sim: FreshdeskSimulator, row_id: int) -> Lived:
+    """What the list tells of a ticket's statuses: when it last entered each."""
+    row = sim.world.rows[row_id]
+    names = {
+        "pending_since": "pending",
+        "reopened_at": "open",
+        "resolved_at": "solved",
+        "closed_at": "closed",
+    }
+    told = [(at, names[name]) for name, at in sim.stats(row).items() if at]
+    return sorted([(row.created, "open"), *told])
+
+
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_after_the_last_sweep_the_store_is_what_the_desk_shows(group: int) -> None:
     for seed in range(group, CASES, GROUPS):
@@ -50,6 +63,7 @@ def test_after_the_last_sweep_the_store_is_what_the_desk_shows(group: int) -> No
             sim,
             seed=seed,
             truth=sim.world.truth,
+            lived=lambda key, sim=sim: lived(sim, int(key)),  # type: ignore[misc]
             sweeps=(timedelta(hours=25),),
             idle_calls=6,
         )

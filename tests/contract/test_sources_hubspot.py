@@ -66,6 +66,7 @@ def test_after_the_last_sweep_the_store_is_what_the_portal_shows(group: int) -> 
             sim,
             seed=seed,
             truth=sim.world.truth,
+            lived=lambda key, sim=sim: sim.world.lived(int(key)),  # type: ignore[misc]
             sweeps=SWEEPS,
             idle_calls=2,
         )

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.domain import Checkpoint, RawTicket, Source, Status
+from app.domain import Checkpoint, RawTicket, Source, Status, StatusChange
 from app.errors import ForeshockError
 from app.ingest.source import Outside
 from app.ingest.sources import connect
@@ -196,6 +196,11 @@ CASES = {
             attributes={"priority": "high", "channel": "email", "product": "9", "team": "11", "agent": "670134",
                         "component": "Incident", "version": "4.2"},
             tags=("export", "vip"), status=Status.SOLVED, resolved_at=SOLVED, reopened=True, escalated=True,
+            history=(
+                StatusChange(AT, Status.OPEN),
+                StatusChange(datetime(2026, 11, 21, 10, 59, 28, tzinfo=UTC), Status.OPEN),
+                StatusChange(SOLVED, Status.SOLVED),
+            ),
         ),
     ),
     "salesforce": Case(

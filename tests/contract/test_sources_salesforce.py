@@ -12,7 +12,7 @@ from app.errors import TryLater
 from app.ingest.http import AuthFailed, Misconfigured, QuotaUsedUp
 from app.ingest.salesforce import Salesforce, SalesforceOptions
 from app.ingest.source import Outside
-from tests.contract.desk import CASES, GROUPS, NEVER_S, Reader, assert_reads_everything
+from tests.contract.desk import CASES, GROUPS, NEVER_S, Lived, Reader, assert_reads_everything, details_of
 from tests.simulators.salesforce import SalesforceSimulator, case_id, told
 from tests.simulators.server import serving
 from tests.simulators.world import Clock, World
@@ -50,6 +50,12 @@ def truth(sim: SalesforceSimulator) -> dict[str, tuple[str, str, str]]:
     return {case_id(int(key)): value for key, value in sim.world.truth().items()}
 
 
+def lived(sim: SalesforceSimulator, key: str) -> Lived:
+    """What is told of a case's statuses: nothing until the first change."""
+    entered = next(sim.world.lived(row_id) for row_id in sim.world.rows if case_id(row_id) == key)
+    return entered if len(entered) > 1 else []
+
+
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_after_the_last_sweep_the_store_is_what_the_organisation_shows(group: int) -> None:
     for seed in range(group, CASES, GROUPS):
@@ -59,6 +65,7 @@ def test_after_the_last_sweep_the_store_is_what_the_organisation_shows(group: in
             sim,
             seed=seed,
             truth=lambda sim=sim: truth(sim),  # type: ignore[misc]
+            lived=lambda key, sim=sim: lived(sim, key),  # type: ignore[misc]
             sweeps=(timedelta(hours=25),),
             idle_calls=2,
         )
@@ -167,7 +174,7 @@ def test_details_are_the_last_answer_before_closing_and_the_first_mail() -> None
             ),
         ]
     }
-    (found,) = connect(sim).details([case_id(row_id), "'; DROP"])
+    (found,) = details_of(connect(sim), [case_id(row_id), "'; DROP"], sim.clock).values()
     assert (found.resolution, found.body, found.body_is_html) == ("Reset", "<p>Hi</p>", True)
 
 
@@ -193,7 +200,7 @@ def test_an_organisation_without_mail_still_tells_its_comments() -> None:
     said = message(row_id, "CaseComment", CreatedDate=None, IsPublished=True, CommentBody="Reset")
     sim.messages = {row_id: [said]}
     sim.unknown_tables = frozenset({"EmailMessage"})
-    (found,) = connect(sim).details([case_id(row_id)])
+    (found,) = details_of(connect(sim), [case_id(row_id)], sim.clock).values()
     assert found.resolution == "Reset"
 
 

@@ -11,7 +11,16 @@ from app.domain import Checkpoint
 from app.ingest.http import AuthFailed, Misconfigured
 from app.ingest.servicenow import ServiceNow, ServiceNowOptions
 from app.ingest.source import Outside
-from tests.contract.desk import CASES, GROUPS, NEVER_S, Desk, Reader, assert_reads_everything
+from tests.contract.desk import (
+    CASES,
+    GROUPS,
+    NEVER_S,
+    Desk,
+    Lived,
+    Reader,
+    assert_reads_everything,
+    at_and_status,
+)
 from tests.simulators.server import serving
 from tests.simulators.servicenow import ServiceNowSimulator, sys_id
 from tests.simulators.world import Clock, World
@@ -69,6 +78,12 @@ def reader_of(sim: ServiceNowSimulator, *, page_size: int = PAGE, list_size: int
     )
 
 
+def lived(sim: ServiceNowSimulator, key: str) -> Lived:
+    """What is told of a record's statuses: nothing until the first change."""
+    entered = next(sim.world.lived(row_id) for row_id in sim.world.rows if sys_id(row_id) == key)
+    return entered if len(entered) > 1 else []
+
+
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_after_the_last_sweep_the_store_is_what_the_instance_shows(group: int) -> None:
     for seed in range(group, CASES, GROUPS):
@@ -78,6 +93,7 @@ def test_after_the_last_sweep_the_store_is_what_the_instance_shows(group: int) -
             sim,
             seed=seed,
             truth=lambda sim=sim: truth(sim),  # type: ignore[misc]
+            lived=lambda key, sim=sim: lived(sim, key),  # type: ignore[misc]
             sweeps=SWEEPS,
             idle_calls=2,
         )
@@ -184,6 +200,9 @@ def test_the_journal_answers_for_fifty_tickets_at_once_or_not_at_all() -> None:
     (found,) = connect(sim, Desk()).details([sys_id(row_id), "^DROP"])
     assert (found.resolution, found.articles) == ("See KB0010001", ("KB0010001",))
     sim.journal_denied = True
+    (found,) = connect(sim, Desk()).details([sys_id(row_id)])
+    assert (found.resolution, at_and_status(found.history)) == ("", sim.world.lived(row_id))
+    sim.audit_denied = True
     assert connect(sim, Desk()).details([sys_id(row_id)]) == ()
 
 

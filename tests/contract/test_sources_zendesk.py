@@ -47,6 +47,7 @@ def test_after_the_last_poll_the_store_is_what_the_desk_shows(group: int) -> Non
             sim,
             seed=seed,
             truth=sim.world.truth,
+            lived=lambda key, sim=sim: sim.world.lived(int(key)),  # type: ignore[misc]
             sweeps=(timedelta(minutes=5),),
             idle_calls=2,
         )
@@ -134,7 +135,8 @@ def test_messages_bring_the_answer_before_the_solution_the_articles_and_the_merg
     }
     calls = sim.calls
     (found,) = connect(sim).details([str(row.id), "1"])
-    assert sim.calls - calls == 4  # token, tickets, and two pages of comments
+    assert sim.calls - calls == 5  # token, tickets, two pages of comments, and the audits
+    assert [(c.at, c.told) for c in found.history] == sim.world.lived(row.id)
     assert found.resolution == f"Reset it: {link}"
     assert found.articles == (link.removesuffix("-Reset"),)
     assert found.duplicate_of == "1003"

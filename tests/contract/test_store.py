@@ -111,8 +111,10 @@ def test_an_older_database_gets_the_index_a_cache_follows_the_vector_log_by(
     with store.write() as session:
         session.execute(text("DROP INDEX vector_by_model"))
         session.execute(text("ALTER TABLE pattern DROP COLUMN came_with"))
+        session.execute(text("ALTER TABLE vector DROP COLUMN filed_under"))
+        session.execute(text("DROP TABLE history"))
         session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
-    assert store.pending_migration() == "0002 -> 0004"
+    assert store.pending_migration() == "0002 -> 0006"
     store.migrate()
     assert store.pending_migration() is None
     after = "EXPLAIN QUERY PLAN SELECT seq FROM vector WHERE model_id = 'm' AND seq > 1 ORDER BY seq LIMIT 9"

@@ -118,6 +118,30 @@ def test_a_source_is_paused_and_goes_on_and_both_are_in_the_audit_log(
     assert "Resumed a source" in log
 
 
+def test_a_sources_history_limits_and_gaps_are_told_and_its_history_is_held_and_goes_on(
+    mara: TestClient, desk: Operated
+) -> None:
+    at = desk.clock.at
+    reached = {"first": (at - timedelta(days=300)).isoformat(), "reached": (at - timedelta(days=75)).isoformat(),
+               "begun": (at - timedelta(hours=3)).isoformat(), "tickets": 4200}  # fmt: skip
+    with desk.runtime.store.write() as session:
+        sources.save_note(session, "history:jira", reached)
+        sources.save_note(session, "live:jira", {"at": at.isoformat()})
+        sources.change(session, "jira", quota={"all": {"remaining": 48, "total": 60}}, next_at=at)
+        sources.save_count(session, "jira", (at - timedelta(days=2)).date(), 45, at=at)
+    text = text_of(mara.get("/sources"))
+    assert "75% read, 4,200 tickets, about 1 hour left" in text
+    assert "48 of 60" in text
+    assert "1 day of 14 short" in text
+    assert "45 of 45 tickets are not stored" in text
+    form = {"token": token_of(mara.get("/sources"))}
+    assert mara.post("/sources/jira/history/pause", data=form).status_code == 303
+    assert pull.progress(desk.runtime, "jira").held
+    assert "on hold" in text_of(mara.get("/sources"))
+    assert mara.post("/sources/jira/history/resume", data=form).status_code == 303
+    assert not pull.progress(desk.runtime, "jira").held
+
+
 def test_sync_now_is_carried_out_by_the_worker_of_any_process(mara: TestClient, desk: Operated) -> None:
     send(mara, "/sources/zendesk/sync")
     assert "Asked for just now; the worker reads it with its next step" in text_of(mara.get("/sources"))

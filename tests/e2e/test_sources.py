@@ -23,7 +23,7 @@ from app.pipeline.pull import HISTORY, LIVE, hold, progress, pull, turn
 from app.runtime import Runtime
 from app.server import service
 from app.settings import SourceSettings
-from app.store import messages, sources, tickets
+from app.store import histories, messages, sources, tickets
 from tests.conftest import ADDRESS
 from tests.simulators.world import Clock as Ticking
 from tests.simulators.world import World
@@ -290,6 +290,46 @@ def test_nothing_said_in_a_deleted_ticket_is_kept(desk: Desk) -> None:
         assert messages.found(session, NAME, [str(row_id)]) == {}
 
 
+def test_the_statuses_a_ticket_went_through_are_shown_with_it(desk: Desk) -> None:
+    row_id = solved(desk)
+    desk.work()
+    enrich(desk.run, NAME)
+    assert lived(desk, row_id) == desk.world.lived(row_id)
+    assert not desk.ticket(row_id).reopened
+    for status in ("open", "pending"):  # it is not done any more, but was read before: it is read again
+        desk.clock.sleep(400)
+        desk.world.touch(row_id, status=status)
+    desk.clock.sleep(400)
+    pull(desk.run, NAME)
+    enrich(desk.run, NAME)
+    assert len(lived(desk, row_id)) >= 3
+    assert lived(desk, row_id) == desk.world.lived(row_id)
+    assert desk.ticket(row_id).reopened
+    api = TestClient(service(desk.run), base_url=ADDRESS)
+    shown = api.get(f"/v1/tickets/{desk.ticket(row_id).id}").json()["history"]
+    assert [change["told"] for change in shown] == [status for _, status in desk.world.lived(row_id)]
+    desk.world.touch(row_id, deleted=True)
+    desk.clock.sleep(400)
+    pull(desk.run, NAME)
+    assert lived(desk, row_id) == []
+
+
+def test_an_account_that_may_not_read_audits_gets_its_answers_all_the_same(desk: Desk) -> None:
+    row_id = solved(desk)
+    desk.sim.tells_audits = False
+    desk.work()
+    enrich(desk.run, NAME)
+    assert desk.ticket(row_id).resolution.startswith("Reset the cache")
+    assert lived(desk, row_id) == []
+
+
+def lived(desk: Desk, row_id: int) -> list[tuple[datetime, str]]:
+    """What is stored of the statuses a ticket went through."""
+    id_ = desk.ticket(row_id).id
+    with desk.run.store.read() as session:
+        return [(change.at, change.status.value) for change in histories.of(session, [id_]).get(id_, ())]
+
+
 def test_a_rating_that_comes_apart_from_its_ticket_outlives_its_messages_and_its_changes(desk: Desk) -> None:
     row_id = solved(desk)
     rated = {str(row_id): 0.5, "424242": 1.0}
@@ -396,13 +436,15 @@ def test_health_says_how_far_how_fresh_and_how_much_is_left(desk: Desk) -> None:
     assert sum(day["stored"] for day in answer["days"]) > 0
 
 
-def test_a_source_that_was_not_read_is_late_and_every_answer_says_so(desk: Desk, clock: Clock) -> None:
+def test_a_source_that_was_not_read_is_late_and_what_is_about_the_desk_says_so(
+    desk: Desk, clock: Clock
+) -> None:
     desk.work()
     desk.clock.sleep(3600)
     answer = client(desk).get("/v1/sources").json()["data"][0]
     assert answer["state"] == "late"
     assert "60 minutes ago" in answer["says"]
-    assert feeds.troubled(desk.run) == {NAME: answer["says"]}
+    assert {name: t.says for name, t in feeds.troubled(desk.run).items()} == {NAME: answer["says"]}
     assert client(desk).get("/v1/alerts").headers["Foreshock-Incomplete"] == NAME
     assert "60 minutes ago" in client(desk).get("/").text
     assert turn(desk.run, NAME) in (True, False)

@@ -7,6 +7,7 @@ import html
 import re
 from collections import deque
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -129,7 +130,6 @@ class FreshdeskSimulator(Simulator):
     def record(self, row: Row, included: list[str]) -> dict[str, Any]:
         zone = timezone(timedelta(hours=5, minutes=30)) if row.id % 2 else timezone(timedelta(0))
         stamp = row.stamp.astimezone(zone).isoformat().replace("+00:00", "Z")
-        done = row.status in ("solved", "closed")
         record: dict[str, Any] = {
             "id": row.id,
             "subject": row.subject or None,
@@ -157,10 +157,23 @@ class FreshdeskSimulator(Simulator):
             paragraphs = html.escape(row.body).replace("\n", "<br>")
             record |= {"description": f"<div>{paragraphs}</div>", "description_text": row.body}
         if "stats" in included:
-            record["stats"] = {"resolved_at": stamp if done else None, "closed_at": None, "reopened_at": None}
+            record["stats"] = {name: at and f"{at.isoformat()}" for name, at in self.stats(row).items()}
         if "requester" in included:
             record["requester"] = {"id": row.requester, "name": "Jane", "email": "jane@cust.example"}
         return record
+
+    def stats(self, row: Row) -> dict[str, datetime | None]:
+        """When the ticket last entered each status; what no longer holds is null."""
+        entered = self.world.lived(row.id)
+        last = {status: at for at, status in entered}
+        again = [at for (_, b), (at, a) in pairwise(entered) if b in DONE and a not in DONE]
+        done = row.status in DONE
+        return {
+            "pending_since": last["pending"] if row.status == "pending" else None,
+            "reopened_at": again[-1] if again else None,
+            "resolved_at": last.get("solved") if done else None,
+            "closed_at": last.get("closed") if done else None,
+        }
 
     def one(self, rest: str, params: dict[str, str]) -> httpx.Response:
         number, _, sub = rest.partition("/")
@@ -177,6 +190,7 @@ class FreshdeskSimulator(Simulator):
         )
 
 
+DONE = ("solved", "closed")
 FIELD_LIST = [
     {
         "name": "status",

@@ -115,10 +115,18 @@ class HubSpotSimulator(Simulator):
 
     def batch(self, asked: dict[str, Any]) -> httpx.Response:
         ids = [int(item["id"]) for item in asked["inputs"]]
-        if len(ids) > 100:
+        lived = asked.get("propertiesWithHistory", [])
+        if len(ids) > (50 if lived else 100):
             return error(400, refusal("VALIDATION_ERROR", "too many inputs"))
         rows = [self.world.rows[i] for i in ids if i in self.world.rows and not self.world.rows[i].deleted]
         results = [self.record(row, asked["properties"]) for row in rows]
+        if lived == ["hs_pipeline_stage"]:
+            for row, result in zip(rows, results, strict=True):
+                entered = [
+                    {"value": STAGE[status], "timestamp": told(when), "sourceType": "CRM_UI"}
+                    for when, status in self.world.lived(row.id)
+                ]
+                result["propertiesWithHistory"] = {"hs_pipeline_stage": entered[::-1]}
         return httpx.Response(
             200 if len(rows) == len(ids) else 207, json={"status": "COMPLETE", "results": results}
         )

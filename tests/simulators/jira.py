@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,7 @@ class JiraSimulator(Simulator):
 
     scoped = False
     zone = ZoneInfo("America/Los_Angeles")
+    embedded = 3  # changes that come with the issue itself
     most = 5000  # the server's own page limit, whatever was asked for
     rates = True  # this account may read how customers rated
 
@@ -59,13 +61,15 @@ class JiraSimulator(Simulator):
             return error(401, {"errorMessages": ["Client must be authenticated to access this resource."]})
         if path == "/rest/api/3/myself":
             return httpx.Response(200, json={"accountId": "me", "timeZone": str(self.zone)})
+        if path == "/rest/api/3/status":
+            return httpx.Response(200, json=[status_of(status) for status in CATEGORY])
         if path == "/rest/api/3/field":
             return httpx.Response(200, json=FIELD_LIST)
         if path == "/rest/api/3/search/approximate-count" and request.method == "POST":
             return self.count(body_of(request))
         if found := re.fullmatch(r"/rest/servicedeskapi/request/SUP-(\d+)/feedback", path):
             return self.feedback(int(found[1]))
-        found = re.fullmatch(r"/rest/api/3/issue/(\d+)(/comment)?", path)
+        found = re.fullmatch(r"/rest/api/3/issue/(\d+)(/comment|/changelog)?", path)
         return self.issue(found, dict(request.url.params)) if found else error(404, {"errorMessages": ["No"]})
 
     def known_caller(self, header: str) -> bool:
@@ -125,21 +129,42 @@ class JiraSimulator(Simulator):
         row = self.world.rows.get(int(found[1]))
         if row is None or row.purged:
             return error(404, {"errorMessages": [MISSING], "errors": {}})
-        allowed = {"startAt", "maxResults", "orderBy"} if found[2] else {"fields", "properties", "expand"}
+        allowed = {
+            "/comment": {"startAt", "maxResults", "orderBy"},
+            "/changelog": {"startAt", "maxResults"},
+        }.get(found[2], {"fields", "properties", "expand"})
         if unknown(params, allowed):
             return error(400, {"errorMessages": ["Unknown parameter."], "errors": {}})
+        start, size = int(params.get("startAt", 0)), int(params.get("maxResults", 50))
+        if found[2] == "/changelog":
+            every = self.changelog(row)[::-1]
+            page = {"values": every[start : start + size], "startAt": start, "total": len(every)}
+            return httpx.Response(200, json=page)
         if found[2]:
-            start, size = int(params.get("startAt", 0)), int(params.get("maxResults", 50))
             comments = self.messages.get(row.id, [])
             chosen = comments[start : start + size]
             body = {"comments": chosen, "startAt": start, "maxResults": size, "total": len(comments)}
             return httpx.Response(200, json=body)
         issue = self.record(row, params.get("fields", "*all").split(","), [params.get("properties", "")])
         if params.get("expand") == "changelog":
-            items = self.history.get(row.id, [])
-            histories = [{"id": "1", "created": "2026-11-20T10:00:00.000+0000", "items": items}]
-            issue["changelog"] = {"startAt": 0, "maxResults": 100, "total": 1, "histories": histories}
+            every = self.changelog(row)
+            histories = {"histories": every[: self.embedded], "maxResults": self.embedded}
+            issue["changelog"] = {"startAt": 0, "total": len(every), **histories}
         return httpx.Response(200, json=issue)
+
+    def changelog(self, row: Row) -> list[dict[str, Any]]:
+        """What was changed on an issue, newest first."""
+        entered = self.world.lived(row.id)
+        changes = [
+            (when, {"field": "status", "fromString": before.title(), "toString": after.title()})
+            for (_, before), (when, after) in pairwise(entered)
+        ]
+        changes += [(entered[0][0], item) for item in self.history.get(row.id, [])]
+        histories = [
+            {"id": "1", "created": when.isoformat(timespec="milliseconds"), "items": [item]}
+            for when, item in changes
+        ]
+        return sorted(histories, key=lambda entry: str(entry["created"]), reverse=True)
 
     def count(self, asked: dict[str, Any]) -> httpx.Response:
         found = CREATED.fullmatch(asked.get("jql", ""))
@@ -171,7 +196,7 @@ class JiraSimulator(Simulator):
         every = {
             "summary": row.subject,
             "description": document(row.body),
-            "status": {"name": row.status.title(), "statusCategory": {"key": CATEGORY[row.status]}},
+            "status": status_of(row.status),
             "priority": {"name": "Highest"} if row.id % 3 else None,
             "project": {"key": "SUP"},
             "labels": ["export"],
@@ -181,7 +206,7 @@ class JiraSimulator(Simulator):
             "resolution": {"name": "Done"} if done else None,
             "resolutiondate": stamp if done and row.id % 2 else None,
             "statuscategorychangedate": stamp,
-            "created": row.created.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
+            "created": row.created.isoformat(timespec="milliseconds").replace("+00:00", "+0000"),
             "updated": stamp,
             "reporter": {"accountId": f"customer-{row.requester}"},
             "assignee": None,
@@ -194,6 +219,10 @@ class JiraSimulator(Simulator):
         if CHANNEL in properties:
             issue["properties"] = {CHANNEL: {"value": "portal"}} if row.id % 2 else {}
         return issue | {"fields": {name: every[name] for name in fields if name in every}}
+
+
+def status_of(name: str) -> dict[str, Any]:
+    return {"name": name.title(), "statusCategory": {"key": CATEGORY[name]}}
 
 
 FIELD_LIST = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,7 +16,7 @@ from tests.simulators.world import Row
 ROOT = "/services/data/v62.0"
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 SOQL = re.compile(
-    r"SELECT (?P<columns>[\w., ]+) FROM (?P<table>Case|EmailMessage|CaseComment)(?: WHERE (?P<where>.+?))?"
+    r"SELECT (?P<columns>[\w., ]+) FROM (?P<table>Case|EmailMessage|CaseComment|CaseHistory|CaseStatus)(?: WHERE (?P<where>.+?))?"
     r"(?: ORDER BY (?P<order>SystemModstamp ASC, Id ASC|ParentId, MessageDate))?(?: LIMIT (?P<limit>\d+))?"
 )
 FIRST = re.compile(rf"SystemModstamp <= (?P<upper>{TIME}) AND SystemModstamp >= (?P<since>{TIME})")
@@ -25,6 +26,7 @@ LATER = re.compile(
 )
 COUNT = re.compile(rf"SELECT COUNT\(\) FROM Case WHERE CreatedDate >= ({TIME}) AND CreatedDate < ({TIME})")
 AMONG = re.compile(r"(?:Id|ParentId) IN \((?P<ids>'\w+'(?:, '\w+')*)\)")
+TRACKED = re.compile(r"CaseId IN \((?P<ids>'\w+'(?:, '\w+')*)\) AND Field = 'Status'")
 COLUMNS = (
     "Id", "CaseNumber", "Subject", "Description", "Status", "Priority", "Origin", "Type", "IsClosed",
     "IsEscalated", "IsDeleted", "MasterRecordId", "ParentId", "ContactId", "SuppliedEmail", "AccountId",
@@ -110,6 +112,10 @@ class SalesforceSimulator(Simulator):
         if found["table"] in self.unknown_tables:
             wrong = f"sObject type '{found['table']}' is not supported."
             return error(400, [{"message": wrong, "errorCode": "INVALID_TYPE"}])
+        if found["table"] == "CaseStatus" and found["where"] == "IsClosed = true":
+            return self.batched([{"ApiName": "Closed", "MasterLabel": "Closed"}], 0)
+        if found["table"] == "CaseHistory":
+            return self.batched(self.changes_of(found), 0)
         if found["table"] != "Case":
             return self.batched(self.messages_of(found), 0)
         hidden = [name for name in columns if name not in (*COLUMNS, *RELATED)]
@@ -162,6 +168,24 @@ class SalesforceSimulator(Simulator):
             self.locators[locator] = records[self.batch :]
             body |= {"done": False, "nextRecordsUrl": f"{ROOT}/query/{locator}"}
         return httpx.Response(200, json=body)
+
+    def changes_of(self, found: re.Match[str]) -> list[dict[str, Any]]:
+        """The history of a field: a row for each change, none for the value a case began with."""
+        asked = TRACKED.fullmatch(found["where"] or "")
+        assert asked, found["where"]
+        ids = set(re.findall(r"\w+", asked["ids"]))
+        rows = [row for row in self.world.rows.values() if case_id(row.id) in ids]
+        return [
+            {
+                "attributes": {"type": "CaseHistory"},
+                "CaseId": case_id(row.id),
+                "OldValue": before.title(),
+                "NewValue": after.title(),
+                "CreatedDate": told(when),
+            }
+            for row in rows
+            for (_, before), (when, after) in pairwise(self.world.lived(row.id))
+        ]
 
     def messages_of(self, found: re.Match[str]) -> list[dict[str, Any]]:
         among = AMONG.fullmatch(found["where"] or "")

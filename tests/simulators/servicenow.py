@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -41,6 +42,7 @@ class ServiceNowSimulator(Simulator):
     unknown_columns: frozenset[str] = frozenset()
     local_times = False  # times in queries are taken as the user's
     journal_denied = False
+    audit_denied = False
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         expected = "Basic " + base64.b64encode(f"reader:{self.secret}".encode()).decode()
@@ -57,6 +59,8 @@ class ServiceNowSimulator(Simulator):
             return error(400, failure("Invalid parameter"))
         if table == "sys_journal_field":
             return self.journal(params)
+        if table == "sys_audit":
+            return self.audit(params)
         if table != "incident":
             return error(400, failure(f"Invalid table {table}"))
         return self.table(params)
@@ -172,6 +176,30 @@ class ServiceNowSimulator(Simulator):
             if row["element_id"] in ids and row.get("element") == "comments"
         ]
         rows.sort(key=lambda row: str(row.get("sys_created_on", "")))
+        start, size = int(params.get("sysparm_offset", 0)), int(params["sysparm_limit"])
+        headers = {"X-Total-Count": str(len(rows))}
+        return httpx.Response(200, headers=headers, json={"result": rows[start : start + size]})
+
+    def audit(self, params: dict[str, str]) -> httpx.Response:
+        """Changes of states, which are told by number."""
+        if self.audit_denied:
+            return error(403, failure("Operation Failed"))
+        found = re.fullmatch(
+            r"documentkeyIN([\w,]+)\^tablename=incident\^fieldname=state\^ORDERBYsys_created_on",
+            params["sysparm_query"],
+        )
+        assert found
+        ids = found[1].split(",")
+        rows = [
+            {
+                "documentkey": sys_id(row.id), "tablename": "incident", "fieldname": "state",
+                "oldvalue": STATE[before], "newvalue": STATE[after], "sys_created_on": told(when),
+            }
+            for row in self.world.rows.values()
+            if sys_id(row.id) in ids
+            for (_, before), (when, after) in pairwise(self.world.lived(row.id))
+        ]  # fmt: skip
+        rows.sort(key=lambda row: row["sys_created_on"])
         start, size = int(params.get("sysparm_offset", 0)), int(params["sysparm_limit"])
         headers = {"X-Total-Count": str(len(rows))}
         return httpx.Response(200, headers=headers, json={"result": rows[start : start + size]})

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 STATUSES = ("open", "pending", "solved", "closed")
@@ -194,6 +195,15 @@ class World:
                         found.append(row)
                     break
         return sorted(found, key=lambda row: (row.stamp, row.id))
+
+    def lived(self, row_id: int) -> list[tuple[datetime, str]]:
+        """When a ticket entered each status, its first one at its creation."""
+        versions = [row for _, row in self.shown[row_id]]
+        entered = [(versions[0].created, versions[0].status)]
+        for before, after in pairwise(versions):
+            if before.status != after.status:
+                entered.append((after.stamp, after.status))
+        return entered
 
     def truth(self) -> dict[str, tuple[str, str, str]]:
         """What a perfect reader holds: subject, body and status of every readable live ticket."""

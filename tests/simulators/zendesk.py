@@ -28,6 +28,7 @@ class ZendeskSimulator(Simulator):
 
     too_big = 10_000
     empty_pages = True
+    tells_audits = True
 
     def bucket(self, request: httpx.Request) -> str:
         return "export" if "/incremental/" in request.url.path else "main"
@@ -198,9 +199,31 @@ class ZendeskSimulator(Simulator):
             return self.paged(
                 sub, self.messages.get(row.id, []), params, {"page[size]", "page[after]", "include"}
             )
+        if sub == "audits" and not self.tells_audits:
+            return error(403, {"error": "Forbidden", "description": "You do not have access to this page."})
+        if sub == "audits":
+            return self.paged(sub, self.audits(row), params, {"page[size]", "page[after]"})
         if sub or unknown(params, {"include"}):
             return error(400, {"error": "InvalidParameter"})
         return httpx.Response(200, json={"ticket": self.ticket(row, params.get("include", ""))})
+
+    def audits(self, row: Row) -> list[dict[str, Any]]:
+        """What happened to a ticket, an audit for each update; not every event is about its status."""
+        entered, found = self.world.lived(row.id), list[dict[str, Any]]()
+        for number, (at, status) in enumerate(entered):
+            event: dict[str, Any] = {"id": 7000 + number, "field_name": "status", "value": status}
+            event |= (
+                {"type": "Create"}
+                if not number
+                else {"type": "Change", "previous_value": entered[number - 1][1]}
+            )
+            other = {"id": 1, "type": "Change", "field_name": "tags", "value": ["a"], "previous_value": None}
+            said = {"id": 2, "type": "Comment", "body": "planted words", "author_id": 99, "public": True}
+            stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+            found.append(
+                {"id": number, "ticket_id": row.id, "created_at": stamp, "events": [said, other, event]}
+            )
+        return found
 
     def paged(
         self, kind: str, rows: list[dict[str, Any]], params: dict[str, str], allowed: set[str]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.web.charts import Mark, chart, scale, spark
+from app.web.shown import Words
 from app.web.traffic import Day
 
 START = date(2026, 3, 2)  # a Monday
@@ -90,3 +92,20 @@ def test_every_bar_lies_inside_the_drawing(counts: list[int]) -> None:
         x, y, w, h = (float(bar.get(n) or 0) for n in ("x", "y", "width", "height"))
         assert 0 <= x <= x + w <= 328
         assert 0 <= y <= y + h <= 210
+
+
+def test_two_times_say_the_day_once_where_they_share_it_and_each_names_its_zone() -> None:
+    words = Words(ZoneInfo("Europe/Berlin"))
+    now = datetime(2026, 11, 27, 23, tzinfo=UTC)
+
+    def said(first: datetime, last: datetime | None) -> str:
+        return words.between(first, last, now=now).striptags()
+
+    evening = datetime(2026, 11, 27, 19, 38, tzinfo=UTC)
+    assert said(evening, evening + timedelta(hours=3)) == "27 Nov, 20:38 CET to 23:38 CET"
+    assert said(evening, evening + timedelta(hours=4)) == "27 Nov, 20:38 CET to 28 Nov, 00:38 CET"
+    assert said(datetime(2026, 10, 8, 16, tzinfo=UTC), evening) == "8 Oct to 27 Nov, 20:38 CET"
+    assert said(datetime(2025, 12, 30, tzinfo=UTC), evening) == "30 Dec 2025 to 27 Nov, 20:38 CET"
+    night = datetime(2026, 10, 24, 23, tzinfo=UTC)
+    assert said(night, night + timedelta(hours=26)) == "25 Oct, 01:00 CEST to 26 Oct, 02:00 CET"
+    assert said(evening, None) == "27 Nov, 20:38 CET"

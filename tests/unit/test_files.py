@@ -63,6 +63,20 @@ def test_json_lines_with_lists_and_objects_are_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_history_of_statuses_is_read_from_lists_and_from_their_text(tmp_path: Path) -> None:
+    row = {"id": "A-1", "created": "2026-05-01", "summary": "Crash"}
+    steps = [{"at": "2026-05-01 10:00", "status": "In Progress"}, {"at": "2026-05-02", "status": "Resolved"}]
+    for told in (steps, json.dumps(steps)):
+        history = only(written(tmp_path, json.dumps(row | {"status_history": told}))).history
+        assert [(c.at, c.status, c.told) for c in history] == [
+            (datetime(2026, 5, 1, 10, tzinfo=UTC), Status.OPEN, "In Progress"),
+            (datetime(2026, 5, 2, tzinfo=UTC), Status.SOLVED, "Resolved"),
+        ]
+    (rejected,) = read(written(tmp_path, json.dumps(row | {"history": [{"status": "open"}]})))
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == 'history: each change needs "at" and "status"'
+
+
 def test_semicolons_separate_too(tmp_path: Path) -> None:
     assert only(written(tmp_path, "id;date;text\n1;02.05.2026;Absturz, oft\n")).body == "Absturz, oft"
 

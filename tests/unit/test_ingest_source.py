@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.domain import Checkpoint, Source
+from app.domain import Checkpoint, Source, Status, came_back
 from app.errors import Invalid
 from app.ingest.source import (
     Options,
@@ -17,6 +17,7 @@ from app.ingest.source import (
     finish,
     instant,
     iso,
+    lived,
     mapped,
     opened,
     outcomes,
@@ -166,3 +167,25 @@ def test_a_wrong_option_is_named(options: dict[str, Any], pointer: str) -> None:
 def test_options_of_a_toml_file_are_read_as_their_types() -> None:
     read = read_options(Options, Source("desk", "any", {"start_at": "2026-11-20T12:00:00Z", "page_size": 5}))
     assert (read.start_at, read.page_size) == (NOON, 5)
+
+
+def test_a_history_opens_with_the_status_before_and_orders_changes_of_one_moment() -> None:
+    start, ten = NOON - timedelta(hours=3), NOON - timedelta(hours=2)
+    told = [
+        (NOON, "solved", "open"), (NOON, "pending", "solved"), (None, "x", "y"), (NOON, "open", "pending"),
+        (ten, "new", "open"),
+    ]  # fmt: skip
+    history = lived(start, told, Status)
+    assert [(c.at, c.told) for c in history] == [
+        (start, "new"), (ten, "open"), (NOON, "pending"), (NOON, "solved"), (NOON, "open"),
+    ]  # fmt: skip
+    assert came_back(history) is True
+    assert came_back(history[:4]) is False
+    assert came_back(()) is None
+
+
+def test_a_status_told_twice_running_is_entered_once() -> None:
+    at = [datetime(2026, 11, 20, hour, tzinfo=UTC) for hour in range(3)]
+    told = [(at[2], "", "closed"), (at[0], "", "open"), (at[1], "", "open")]
+    history = lived(at[0], told, Status)
+    assert [(c.at, c.status.value) for c in history] == [(at[0], "open"), (at[2], "closed")]

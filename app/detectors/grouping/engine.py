@@ -30,7 +30,7 @@ from app.detectors.grouping.suggest import suggestions
 from app.domain import Suggestion
 from app.errors import NotFound
 
-ENGINE = "grouping-4"
+ENGINE = "grouping-5"
 """The version kept with every decision; it changes when the same input may be placed differently."""
 
 

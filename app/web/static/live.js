@@ -78,3 +78,21 @@ async function fill(left) {
   setTimeout(fill, 2000, left - 1);
 }
 setTimeout(fill, 800, 10);
+
+// What goes on while the page is open is shown as it goes; when it is over, the page is read anew.
+const STEP_MS = 3000;
+
+async function follow() {
+  const part = document.querySelector("[data-watched]");
+  if (!part) return;
+  if (!document.hidden) {
+    try {
+      const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+      const now = page.getElementById(part.id);
+      if (!now?.hasAttribute("data-watched")) { location.reload(); return; }
+      part.replaceWith(document.importNode(now, true));
+    } catch { /* the network is away */ }
+  }
+  setTimeout(follow, STEP_MS);
+}
+setTimeout(follow, STEP_MS);
