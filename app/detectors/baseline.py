@@ -8,7 +8,7 @@ instant `at` and reads nothing after it; both classes may hold later rows (a rep
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -195,6 +195,10 @@ class Desk:
         """Index of the local day `at` lies in, counted from the first day of the desk's memory."""
         return (int(np.searchsorted(self.edges[:-1], at, side="right")) - 1) // 24
 
+    def midnight_before(self, at: float) -> float:
+        """The beginning of the local day `at` lies in."""
+        return float(self.edges[24 * self.day_index(at)])
+
     def age_days(self, at: float) -> float:
         """How long the desk has been known at `at`."""
         return (at - float(self.counted.at[0])) / DAY_S if len(self.counted.at) else 0.0
@@ -218,7 +222,10 @@ class Desk:
         return np.asarray(self.ahead[slot] + part[:, None] * (self.ahead[slot + 1] - self.ahead[slot]))
 
     def between(self, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(k, BLOCKS) customers that came per block in each (begin, end]; only live ones when asked."""
+        """(k, BLOCKS) customers that came per block in each (begin, end]; only live ones when asked.
+
+        `begin` and `end` have k entries, or one for all.
+        """
         so_far = self.live_so_far if live else self.so_far
         low, high = (np.searchsorted(self.counted.at, mark, side="right") for mark in (begin, end))
         return np.asarray(so_far[high] - so_far[low], float)
@@ -312,7 +319,7 @@ class Ledger:
 
     `key` (m,) int64 sorts by topic, then time; `so_far` (m + 1, BLOCKS) customers before each row per block,
     `live_so_far` the live ones; `daily` (n, D, BLOCKS) customers per topic, day and block; `born` (n,) Unix
-    seconds of each topic's first sighting.
+    seconds of each topic's first sighting; `first` (n,) where its rows begin.
     """
 
     key: Ints
@@ -320,10 +327,12 @@ class Ledger:
     live_so_far: Ints
     daily: NDArray[np.float32]
     born: Floats
+    first: Ints
+    _past: dict[int, Past] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def build(cls, topics: Sequence[Series], desk: Desk) -> Ledger:
-        """Count every topic within the desk's memory."""
+        """Count every topic within the desk's memory; to be asked together with this desk only."""
         counted = Counted.of(
             [_between(s, float(desk.edges[0]), float(desk.edges[-1])) for s in topics], desk.clock, desk.voids
         )
@@ -338,14 +347,29 @@ class Ledger:
             _so_far(block, counted.live),
             daily.astype(np.float32),
             np.array([s.at[0] if len(s.at) else np.inf for s in topics]),
+            np.searchsorted(counted.topic, np.arange(n)),
         )
 
     def between(self, rows: Ints, begin: Floats, end: Floats, *, live: bool = False) -> Floats:
-        """(n, k, BLOCKS) customers of each of `rows` per block in each (begin, end]; live ones when asked."""
-        so_far = self.live_so_far if live else self.so_far
-        return np.asarray(so_far[self._rank(rows, end)] - so_far[self._rank(rows, begin)], float)
+        """(n, k, BLOCKS) customers of each of `rows` per block in each (begin, end]; live ones when asked.
 
-    def _rank(self, rows: Ints, at: Floats) -> Ints:
+        `begin` and `end` have k entries, or one for all.
+        """
+        return self.ranked(self.rank(rows, begin), self.rank(rows, end), live=live)
+
+    def ranked(self, begin: Ints, end: Ints, *, live: bool = False) -> Floats:
+        """The same, from ranks (n, k) that are known already."""
+        so_far = self.live_so_far if live else self.so_far
+        return np.asarray(so_far[end] - so_far[begin], float)
+
+    def past(self, desk: Desk, today: int) -> Past:
+        """All topics' closed days before `today`, judged once however often they are asked for."""
+        if today not in self._past:
+            self._past.clear()
+            self._past[today] = Past.of(self.daily[:, :today], desk)
+        return self._past[today]
+
+    def rank(self, rows: Ints, at: Floats) -> Ints:
         """(n, k) how many counted customers lie before or at `at`, those of earlier topics included."""
         wanted = _key(np.repeat(rows, len(at)), np.tile(at, len(rows)))
         return np.searchsorted(self.key, wanted, side="right").reshape(len(rows), len(at))
@@ -423,40 +447,93 @@ def day_noise(credited: Floats, mean: Floats) -> Floats:
     return np.asarray(np.clip(pooled, (DAY_NOISE / 3.0) ** 2, (DAY_NOISE * 3.0) ** 2))
 
 
-def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) -> Share:
+def _running(days: NDArray[Any]) -> Floats:
+    """(n, D + 1, ...) sums of the days before each of (n, D, ...)."""
+    sums = np.zeros((days.shape[0], days.shape[1] + 1, *days.shape[2:]))
+    np.cumsum(days, axis=1, out=sums[:, 1:])
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The D closed days of n topics, summed up so that the baseline at any window's start is looked up.
+
+    A day weighs 2^(its age / the half-life): that is 2^(its date / the half-life), whatever the age is
+    counted from, times one number for each start. Sums of the days before each: `credited`
+    (n, D + 1, BLOCKS) so weighed, `squared` (n, D + 1) weighed by its square, `burst` (n, D + 1) and `came`
+    (n, D + 1, BLOCKS) plain; of the desk's days `volume` (D + 1, BLOCKS), `weight` (D + 1,) and weight times
+    date `dated` (D + 1,). `noise` (n,) see `day_noise`.
+    """
+
+    credited: Floats
+    squared: Floats
+    burst: Floats
+    came: Floats
+    volume: Floats
+    weight: Floats
+    dated: Floats
+    noise: Floats
+
+    @classmethod
+    def of(cls, daily: NDArray[np.float32], desk: Desk) -> Past:
+        """Judge the first D of the desk's days, (n, D, BLOCKS) customers of each topic."""
+        today = daily.shape[1]
+        volume = desk.volume[:today]
+        days = judged_days(daily.astype(float), volume, age_days=desk.age_days(float(desk.edges[24 * today])))
+        date = (desk.edges[24 : 24 * today + 1 : 24] - desk.edges[0]) / DAY_S
+        weight = 2.0 ** (date / MEMORY_HALF_LIFE_DAYS)
+        desk_days = np.column_stack([weight[:, None] * volume, weight, weight * date])
+        sums = _running(desk_days[None])[0]
+        return cls(
+            credited=_running(days.credited * weight[:, None]),
+            squared=_running(days.total * weight**2),
+            burst=_running(days.burst),
+            came=_running(daily),
+            volume=sums[:, :BLOCKS],
+            weight=sums[:, BLOCKS],
+            dated=sums[:, BLOCKS + 1],
+            noise=day_noise(days.total, days.mean),
+        )
+
+
+def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats, ranks: Ints) -> Share:
     """The baseline of `rows` at `at` as it was at each of `starts` (k,): a window is left out of its own.
+    `ranks` (n, k) are the starts' ranks in the ledger.
 
     For a short window, that a topic was never seen before says it is rare. For a long one a topic born on
     this desk is measured since its birth, and not by the ticket that made it known: else every topic that
     stays looks like a rise.
     """
     today = desk.day_index(at)
-    volume = desk.volume[:today]
-    days = judged_days(ledger.daily[rows, :today].astype(float), volume, age_days=desk.age_days(at))
+    past = ledger.past(desk, today)
     midnights = desk.edges[::24]
     day = np.maximum(np.searchsorted(midnights[:-1], starts, side="right") - 1, 0)
-    age_days = np.subtract.outer(starts, midnights[1 : today + 1]) / DAY_S + 0.5
-    closed = np.arange(today) < day[:, None]
-    weight = np.where(closed, 2.0 ** (-age_days / MEMORY_HALF_LIFE_DAYS), 0.0)
-    exposure = np.einsum("kd,db->kb", weight, volume)
-    evidence = np.matmul(weight, days.credited)  # one small product per topic, whoever else is asked for
-    weighed = np.maximum(weight.sum(1), 1e-9)
+    closed = np.minimum(day, today)
+    date = (starts - desk.edges[0]) / DAY_S + 0.5
+    scale = 2.0 ** (-date / MEMORY_HALF_LIFE_DAYS)
+    exposure = scale[:, None] * past.volume[closed]
+    evidence = scale[:, None] * past.credited[rows[:, None], closed]
+    weight = scale * past.weight[closed]
+    weighed = np.maximum(weight, 1e-9)
     usual_day = exposure.sum(1) / weighed
     # The hours of the day before the window, at full weight, credited up to what a usual day could bring.
     exposure = exposure + desk.between(midnights[day], starts)
-    begun = ledger.between(rows, midnights[day], starts)
+    begun = ledger.so_far[ranks] - ledger.so_far[ledger.first[rows], None] - past.came[rows[:, None], closed]
     usual = evidence.sum(2) / weighed
     cap = usual + 2.33 * np.sqrt(usual) + 1.0
     begun *= np.minimum(1.0, cap / np.maximum(begun.sum(2), 1.0))[:, :, None]
-    spread = _weighed(weight**2, days.total) + begun.sum(2)
+    spread = scale**2 * past.squared[rows[:, None], closed] + begun.sum(2)
     evidence = evidence + begun
+    born = ledger.born[rows]
+    born_day = np.minimum(np.searchsorted(desk.edges[24::24], born, side="right"), today)
     lasting = (at - starts > SINCE_BIRTH_DAYS * DAY_S)[:, None]
-    unborn = np.where(lasting, _unborn(ledger.born[rows], desk, weight, volume), 0.0)
+    before_birth = scale[:, None] * past.volume[np.minimum(born_day[:, None], closed)]
+    unborn = np.where(lasting, before_birth, 0.0)
     exposure = np.maximum(exposure - unborn, 0.0)
     a, b = evidence.sum(2), exposure.sum(2)
     birth = np.where(
         unborn.any(2),
-        2.0 ** (-np.maximum(starts - ledger.born[rows, None], 0.0) / DAY_S / MEMORY_HALF_LIFE_DAYS),
+        2.0 ** (-np.maximum(starts - born[:, None], 0.0) / DAY_S / MEMORY_HALF_LIFE_DAYS),
         0.0,
     )
     known = np.maximum(a - birth, 0.0) / np.maximum(a, 1e-9)
@@ -467,25 +544,13 @@ def shares(ledger: Ledger, rows: Ints, desk: Desk, at: float, starts: Floats) ->
     # Shrunken blocks need not add up to the whole; a long window must not inherit the difference.
     whole = (by_block * exposure).sum(2)
     by_block *= np.where(whole > 0.0, overall * b / np.maximum(whole, 1e-9), 1.0)[:, :, None]
-    inside = midnights[1 : today + 1] > starts[:, None]
+    inside = np.searchsorted(midnights[1 : today + 1], starts, side="right")
+    burst = past.burst[rows]
     return Share(
         worth=a**2 / np.maximum(spread, 1e-9),
         overall=overall,
         by_block=by_block,
-        age_weeks=(weight * age_days).sum(1) / weighed / 7.0,
-        day_noise=day_noise(days.total, days.mean),
-        burst=_weighed(inside.astype(float), days.burst),
+        age_weeks=(date * weight - scale * past.dated[closed]) / weighed / 7.0,
+        day_noise=past.noise[rows],
+        burst=burst[:, -1:] - burst[:, inside],
     )
-
-
-def _weighed(weight: Floats, days: Floats) -> Floats:
-    """(n, k) sums of (n, D) days under each of (k, D) weights, every topic by itself."""
-    return np.asarray(np.matmul(weight, days[:, :, None])[:, :, 0])
-
-
-def _unborn(born: Floats, desk: Desk, weight: Floats, volume: Floats) -> Floats:
-    """(n, k, BLOCKS) the weighted traffic of the days before each topic's first; none for the eldest."""
-    before = np.zeros((len(volume) + 1, len(weight), BLOCKS))
-    np.cumsum(weight.T[:, :, None] * volume[:, None, :], axis=0, out=before[1:])
-    day = np.searchsorted(desk.edges[24::24], born, side="right")
-    return before[np.minimum(day, len(volume))]

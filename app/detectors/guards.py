@@ -31,10 +31,18 @@ def slot(topic: Topic, kind: str) -> tuple[str, str]:
 
 def jumped(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Ints:
     """Those of `rows` that jumped in the last hour by more than the desk's traffic explains."""
+    rows = _twice(ledger, rows, desk, at)
     seen = count(ledger, rows, desk, at, np.array([1.0]))
     mean = np.maximum(seen.mean, seen.mean / np.maximum(seen.factor, 1e-9))  # never below the forecast
     p = mid_p(seen.observed, mean, np.maximum(seen.variance, mean * 1.000001))
-    return rows[((p < MASS_P) & (seen.observed >= 2))[:, 0]]
+    return rows[(p < MASS_P)[:, 0]]
+
+
+def _twice(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Ints:
+    """Those of `rows` with two live customers or more in the last hour."""
+    begin = desk.back_over_gaps(np.array([at - HOUR_S]), at)
+    hour = ledger.between(rows, begin, np.array([at]), live=True)
+    return np.asarray(rows[hour.sum((1, 2)) >= 2.0])
 
 
 def mass_event(ledger: Ledger, rows: Ints, desk: Desk, at: float, *, active_topics: int) -> Span | None:
@@ -46,7 +54,7 @@ def mass_event(ledger: Ledger, rows: Ints, desk: Desk, at: float, *, active_topi
     if desk.age_days(at) < 14 or not len(rows):
         return None
     needed = max(MASS_TOPICS, MASS_SHARE * active_topics, MASS_TOUCHED * len(rows))
-    if len(jumped(ledger, rows, desk, at)) < needed:
+    if len(_twice(ledger, rows, desk, at)) < needed or len(jumped(ledger, rows, desk, at)) < needed:
         return None
     return (at - HOUR_S, at)
 

@@ -32,11 +32,17 @@ def evidence(ledger: Ledger, rows: Ints, desk: Desk, since: float, at: float) ->
     """What topics `rows` brought since `since` against the prediction of that moment, and (n,) its score.
 
     -inf for fewer than MIN_CUSTOMERS. One window per topic instead of one per width: that the beginning is
-    known beforehand is what makes a release's problems show with fewer tickets than others.
+    known beforehand is what makes a release's problems show with fewer tickets than others. The score holds
+    the count so far against what all of RELEASE_DAYS would bring: as a count only grows, chance passes a bar
+    no more often than it does at the end, however often it is looked at.
     """
-    seen = count(ledger, rows, desk, at, np.array([(at - since) / HOUR_S]))
+    begin, end = np.array([since]), np.array([at])
+    seen = count(ledger, rows, desk, at, (end - begin) / HOUR_S)
+    week = desk.forecast_between(begin - RELEASE_DAYS * DAY_S, begin).sum()
+    whole = max(1.0, float(week / max(desk.forecast_between(begin, end).sum(), 1e-9)))
     born = ledger.born[rows, None] > since  # the ticket that made the topic known is no evidence
-    p = mid_p(np.maximum(seen.observed - born, 0.0), seen.mean, seen.variance)[:, 0]
+    variance = seen.mean * whole + (seen.variance - seen.mean) * whole**2
+    p = mid_p(np.maximum(seen.observed - born, 0.0), seen.mean * whole, variance)[:, 0]
     score = -np.log10(np.maximum(p, 1e-300)) - calibration.RELEASE_PENALTY
     return seen, np.where(seen.observed[:, 0] >= MIN_CUSTOMERS, score, -np.inf)
 

@@ -24,6 +24,7 @@ MIN_CUSTOMERS = 3
 SHRINK = 60.0  # customers pulling the traffic factor to 1 on small desks
 DRIFT = 0.0375  # standard deviation of a week's step in a topic's log share
 SURGE_SPREAD = 0.25  # topics do not follow a surge equally
+P_TO_E = 0.5  # an improbability p weighs p ** -P_TO_E as evidence
 YOUNG_DAYS = 3.0  # the first alerts of a new desk
 
 
@@ -53,9 +54,10 @@ class Counts:
 def count(ledger: Ledger, rows: Ints, desk: Desk, at: float, hours: Floats) -> Counts:
     """Live customers of the topics `rows` in the last `hours` (k,), and the prediction for them."""
     starts = desk.back_over_gaps(at - hours * HOUR_S, at)
-    ends = np.full(len(starts), at)
-    share = shares(ledger, rows, desk, at, starts)
-    own = ledger.between(rows, starts, ends, live=True)
+    ends = np.array([at])
+    ranks = ledger.rank(rows, starts)
+    share = shares(ledger, rows, desk, at, starts, ranks)
+    own = ledger.ranked(ranks, ledger.rank(rows, ends), live=True)
     came = desk.between(starts, ends, live=True)
     due = desk.forecast_between(starts, ends)
     late = desk.overlaps_gap(starts, at)
@@ -93,6 +95,13 @@ class Look:
     penalty: Floats
 
 
+def candidates(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Ints:
+    """Those of `rows` with enough live customers for any window to count."""
+    begin = desk.back_over_gaps(np.array([at - WINDOWS_H[-1] * HOUR_S]), at)
+    came = ledger.between(rows, begin, np.array([at]), live=True)
+    return np.asarray(rows[came.sum((1, 2)) >= MIN_CUSTOMERS])
+
+
 def look(ledger: Ledger, rows: Ints, desk: Desk, at: float) -> Look:
     """Score every window of the topics `rows` of `ledger` at `at`."""
     seen = count(ledger, rows, desk, at, np.array(WINDOWS_H, float))
@@ -119,8 +128,13 @@ def penalties(weekly: Floats) -> Floats:
 
 
 def together(score: Floats) -> Floats:
-    """(n,) the evidence of (n, windows) scores: their likelihoods add up, so windows that agree count more."""
-    return np.asarray(np.logaddexp.reduce(score * np.log(10.0), axis=1) / np.log(10.0))
+    """(n,) the evidence of (n, windows) scores, on their scale: windows that agree count more.
+
+    Improbabilities become e-values before they are added: a power of p does that, and their mean is one
+    whatever the windows have in common (Vovk and Wang 2021, "E-values: calibration, combination").
+    """
+    power = P_TO_E * np.log(10.0)
+    return np.asarray(np.logaddexp.reduce(score * power, axis=1) / power)
 
 
 def lasting(ledger: Ledger, rows: Ints, at: float, birth: Flags) -> Flags:
@@ -130,8 +144,11 @@ def lasting(ledger: Ledger, rows: Ints, at: float, birth: Flags) -> Flags:
     topic born inside it has no level of its own to have risen from.
     """
     hours = np.array(WINDOWS_H, float)
-    late = ledger.between(rows, at - hours / 3.0 * HOUR_S, np.full(len(hours), at), live=True).sum(2)
-    return np.asarray((hours <= 168) | ((late >= MIN_CUSTOMERS) & ~birth))
+    long = hours > 168.0
+    late = ledger.between(rows, at - hours[long] / 3.0 * HOUR_S, np.array([at]), live=True).sum(2)
+    shown = np.ones(birth.shape, bool)
+    shown[:, long] = (late >= MIN_CUSTOMERS) & ~birth[:, long]
+    return shown
 
 
 def known_long_enough(desk: Desk, at: float) -> Flags:
@@ -166,10 +183,11 @@ def scan(
     if not topics:
         return []
     ledger = Ledger.build(topics, desk)
-    seen = look(ledger, np.arange(len(topics)), desk, at)
+    rows = candidates(ledger, np.arange(len(topics)), desk, at)
+    seen = look(ledger, rows, desk, at)
     findings = []
-    for i, series in enumerate(topics):
-        finding = _finding(series, seen, i, desk, at, releases=releases, returning=returning)
+    for i, row in enumerate(rows.tolist()):
+        finding = _finding(topics[row], seen, i, desk, at, releases=releases, returning=returning)
         if finding is not None:
             findings.append(finding)
     return findings

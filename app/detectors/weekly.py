@@ -2,7 +2,7 @@
 
 Quasi-Poisson regression with a trend and two harmonics of the year, past outbreaks weighted down, after
 Farrington et al. (1996) and Noufaily et al. (2013); exact negative binomial tails with the uncertainty of
-the fit inside the variance; windows of one to three weeks on one scale.
+the fit inside the variance; windows of one to three weeks that add up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.detectors.calendar import Floats, Ints
-from app.detectors.scan import mid_p
+from app.detectors.scan import mid_p, together
 
 YEAR_WEEKS = 52.0
 MIN_WEEKS = 52
@@ -21,7 +21,7 @@ RIDGE_SEASON = 0.5  # prior standard deviation of a harmonic's coefficient
 RIDGE_TREND = 0.3  # of the log change over YEARS_OF_TREND
 YEARS_OF_TREND = 3.0
 OUTLIER_Z = 2.58  # past weeks beyond are weighted by (OUTLIER_Z / z)^2 (Noufaily et al. 2013)
-WINDOW_PENALTY = {1: 0.0, 2: 0.6, 3: 1.0}  # weeks: an outbreak mostly shows in its first, or lasts
+WINDOW_PENALTY = {1: 0.0, 2: 1.4, 3: 1.4}  # weeks: an outbreak mostly shows in its first, or lasts
 ROUNDS = 6
 
 
@@ -71,7 +71,7 @@ def _robust_weight(counts: Floats, mean: Floats, phi: Floats) -> Floats:
 
 
 def weekly_score(counts: Floats | Ints, start: Floats | None = None) -> tuple[Floats, Floats]:
-    """-log10 p of the last weeks of (n, T) counts, best window, and the fit's (n, p) coefficients.
+    """The evidence (n,) of the last weeks of (n, T) counts, as a -log10 p, and the fit's (n, p) coefficients.
 
     The windows are left out of their own baseline. Raises ValueError below MIN_WEEKS weeks.
     """
@@ -82,7 +82,7 @@ def weekly_score(counts: Floats | Ints, start: Floats | None = None) -> tuple[Fl
     x = design(np.arange(weeks, dtype=float), origin=float(weeks))
     known = fit(counts[:, :-longest].astype(float), x[:-longest], start)
     scores = [_surprise(counts, x, known, w) - penalty for w, penalty in WINDOW_PENALTY.items()]
-    return np.max(scores, axis=0), known.beta
+    return together(np.stack(scores, axis=1)), known.beta
 
 
 def _surprise(counts: Floats | Ints, x: Floats, known: Fit, span: int) -> Floats:

@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.detectors import releases as release_rule
+from app.detectors import scan, slowburn
 from app.detectors.baseline import Desk, Ledger, Span
 from app.detectors.calendar import BusinessClock
 from app.detectors.guards import mass_event
-from app.detectors.scan import WINDOWS_H, calibrated, look, together
-from app.detectors.slowburn import candidates, evidence
+from app.detectors.scan import WINDOWS_H, calibrated, together
 from app.domain import Series, Topic, TopicKind
 
 ROOT = Path(__file__).resolve().parents[2]
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
 CLOCK = BusinessClock("UTC")
-KEPT_OPEN = 1.5  # a topic of this score is looked at again without a new ticket, as one with an alert is
+KEPT_OPEN = 1.0  # a topic of this strength is looked at again without a new ticket, as one with an alert is
 NEVER = -9.0  # the score of a topic there is nothing to say of
 
 
@@ -129,7 +129,7 @@ def replay(view: Any, *, releases: Sequence[int] = (), detailed: bool = False) -
     kept = np.full((count, scored if detailed else 0, width), NEVER, np.float32)
     strength, told = (np.full((count, scored), NEVER, np.float32) for _ in range(2))
     result = Replay(strength, told, kept[..., :-2], kept[..., -2], kept[..., -1])
-    last = np.full((count, width), NEVER)
+    last, stood = np.full((count, width), NEVER), np.full(count, NEVER)
     for i in range(scored):
         at = MONDAY + 3600.0 * (view.eval_from + i + 1)
         fresh = view.tickets[:, view.eval_from + i] > 0
@@ -139,7 +139,7 @@ def replay(view: Any, *, releases: Sequence[int] = (), detailed: bool = False) -
             result.voids.append(span)
             desk = Desk.build(whole, CLOCK, end, voids=result.voids)
             ledger = Ledger.build(topics, desk)
-        rows = np.flatnonzero(fresh | (last.max(1) > KEPT_OPEN))
+        rows = np.flatnonzero(fresh | (stood > KEPT_OPEN))
         found = scores(ledger, rows, desk, at)
         result.seconds += time.process_time() - began
         found = np.column_stack([found, after(ledger, rows, desk, at, releases)])
@@ -147,7 +147,7 @@ def replay(view: Any, *, releases: Sequence[int] = (), detailed: bool = False) -
         last[rows] = now
         best = np.maximum(together(now[:, :-2]), now[:, -2])
         strength[rows, i] = calibrated(best)
-        told[rows, i] = calibrated(np.maximum(best, now[:, -1]))
+        told[rows, i] = stood[rows] = calibrated(np.maximum(best, now[:, -1]))
         if detailed:
             kept[rows, i] = now
     return result
@@ -169,7 +169,9 @@ def scores(ledger: Ledger, rows: NDArray[np.int64], desk: Desk, at: float) -> ND
     """(n, windows + 1) score of every window, and of the slow burn last."""
     found = np.full((len(rows), len(WINDOWS_H) + 1), NEVER)
     if len(rows):
-        found[:, :-1] = np.maximum(look(ledger, rows, desk, at).score, NEVER)
-        slow = np.flatnonzero(np.isin(rows, candidates(ledger, rows, at)))
-        found[slow, -1] = np.maximum(evidence(ledger, rows[slow], desk, at)[2], NEVER)
+        seen = np.flatnonzero(np.isin(rows, scan.candidates(ledger, rows, desk, at)))
+        found[seen, :-1] = np.maximum(scan.look(ledger, rows[seen], desk, at).score, NEVER)
+        slow = np.flatnonzero(np.isin(rows, slowburn.candidates(ledger, rows, at)))
+        until = desk.midnight_before(at)
+        found[slow, -1] = np.maximum(slowburn.evidence(ledger, rows[slow], desk, until)[2], NEVER)
     return found

@@ -1,6 +1,7 @@
 """Refit the calibration table on simulated desks where nothing happens, with the engine as it is.
 
-Window penalties make every window raise equally often by chance; the scale then turns the best score into
+Window penalties make every window raise equally often by chance; slow burns and releases have a stated share
+of what the windows raise together; the scale then turns the best score into
 false episodes per topic-week. Prints what `app/detectors/calibration.py` should say; --write writes it.
 The desks differ in size, drift and noise, so that the table is no one desk's.
 """
@@ -28,6 +29,8 @@ DESKS: tuple[dict[str, Any], ...] = (
     {"surges": 1, "noise_cv": 0.2},
 )
 AIM = 3.0  # false episodes per week per 1,000 topics at which the windows are made equal
+BURN_SHARE = 1 / 4  # of what the windows raise, slow burns raise besides: nothing else sees small rises
+RELEASE_SHARE = 1 / 3  # and what begins at a release, a likelier beginning than any other
 RATES = (30.0, 10.0, 3.0, 1.0)  # where the scale is read off, per week per 1,000 topics
 
 
@@ -75,27 +78,28 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         since.append(told.release)
         print(f"seed {seed}: {len(told.voids)} mass events, {told.seconds:.0f} s")
     off = {
-        hours: _shift(old, Scores(windows[k]))
+        hours: _level(old, Scores(windows[k]), AIM, 3.0 - float(np.log10(AIM)))
         for k, (hours, old) in enumerate(calibration.WINDOW_PENALTY.items())
     }
-    burn = _shift(calibration.BURN_PENALTY, Scores(burns))
-    release = _shift(calibration.RELEASE_PENALTY, Scores(since))
     change = np.array(list(calibration.WINDOW_PENALTY.values())) - np.array(list(off.values()))
-    best = [
-        np.maximum(_together(np.stack(scan, axis=2) + change), slow + calibration.BURN_PENALTY - burn)
-        for *scan, slow in zip(*windows, burns, strict=True)
-    ]
+    scans = [_together(np.stack(desk, axis=2) + change) for desk in zip(*windows, strict=True)]
+    bar = Scores(scans).threshold(AIM)
+    slope, base = calibration.BURN_LINE
+    slow = [(scores - base) / slope for scores in burns]
+    burn = _like(Scores(slow), Scores(scans))
+    release = _level(calibration.RELEASE_PENALTY, Scores(since), RELEASE_SHARE * AIM, bar)
+    best = [np.maximum(scan, burn[0] * one + burn[1]) for scan, one in zip(scans, slow, strict=True)]
     scale = _line([Scores(best).threshold(rate) for rate in RATES])
     lines = [
         f"WINDOW_PENALTY = {off}",
-        f"BURN_PENALTY = {burn}",
+        f"BURN_LINE = {burn}",
         f"RELEASE_PENALTY = {release}",
         f"SCALE = {scale}",
     ]
     print("\n".join(lines))
     if options.write:
         _write(lines)
-    return {"window_penalty": off, "burn_penalty": burn, "release_penalty": release, "scale": scale}
+    return {"window_penalty": off, "burn_line": burn, "release_penalty": release, "scale": scale}
 
 
 def _together(scores: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -110,9 +114,16 @@ def _releases(seed: int, view: Any) -> list[int]:
     return [int(hour + 24 * rng.integers(0, 5) + rng.integers(8, 16)) for hour in weeks]
 
 
-def _shift(old: float, scores: Scores) -> float:
-    """The penalty that puts the threshold for AIM at 3 - log10(AIM), the strength it stands for."""
-    return round(old + scores.threshold(AIM) - (3.0 - float(np.log10(AIM))), 2)
+def _level(old: float, scores: Scores, rate: float, bar: float) -> float:
+    """The penalty that lets `scores`, taken under the `old` one, raise `rate` episodes at `bar`."""
+    return round(old + scores.threshold(rate) - bar, 2)
+
+
+def _like(burns: Scores, scans: Scores) -> tuple[float, float]:
+    """Slope and base that let slow burns raise BURN_SHARE of what the windows raise, at any of RATES."""
+    evidence = [burns.threshold(BURN_SHARE * rate) for rate in RATES]
+    slope, base = np.polyfit(evidence, [scans.threshold(rate) for rate in RATES], 1, w=np.sqrt(RATES))
+    return round(float(slope), 2), round(float(base), 2)
 
 
 def _line(thresholds: list[float]) -> tuple[tuple[float, float], ...]:

@@ -116,6 +116,14 @@ def test_what_a_release_brought_is_held_against_the_time_before_it() -> None:
     assert found.strength > threshold(100, 5)
 
 
+def test_waiting_does_not_change_what_a_release_brought() -> None:
+    brought = (0.5, 1.2, 2.4, 3.1)
+    strengths = [_since_release(*brought, until=day)[0].strength for day in (3.2, 4.2, 5.2, 6.9)]
+    assert max(strengths) - min(strengths) < 0.4
+    [more] = _since_release(*brought, 4.3, until=4.3)
+    assert more.strength > max(strengths)
+
+
 def test_a_release_is_not_held_responsible_for_what_comes_after_its_time() -> None:
     assert _since_release(0.5, 1.2, 2.4, until=RELEASE_DAYS - 0.1)
     assert not _since_release(0.5, 1.2, 2.4, until=RELEASE_DAYS + 0.1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy.stats import nbinom
 
 from app.detectors.baseline import Desk
 from app.detectors.calendar import BusinessClock
+from app.detectors.guards import desk_notices, one_customer
 from app.detectors.releases import after_release
 from app.detectors.scan import mid_p, scan, threshold
 from app.detectors.sentence import sentence
@@ -153,17 +155,46 @@ def test_the_tail_is_that_of_the_negative_binomial(observed: int, mean: float, e
     assert got == pytest.approx(expected, rel=1e-6, abs=1e-12)
 
 
+def _by_every_rule(topic: Series, whole: Series, now: float) -> list[list[Finding]]:
+    context = desk(whole, now)
+    release = Release("rel_1", moment(57, 9), Change.RELEASE, "Version 4.2")
+    return [
+        scan([topic], context, now),
+        slow_burn([topic], context, now),
+        after_release([topic], context, release, now),
+        desk_notices([topic], context, whole.topic, now, active_topics=1),
+        [found] if (found := one_customer(topic, context, now)) else [],
+    ]
+
+
 @given(seed=st.integers(0, 50), later=st.integers(1, 30))
 def test_nothing_after_an_instant_changes_what_was_said_at_it(seed: int, later: int) -> None:
     rng = np.random.default_rng(seed)
     now = at(60, 15)
-    mine = sorted([*working_times(rng, days=60, per_day=2), *[at(60, 12 + i / 9) for i in range(7)]])
-    known, future = [t for t in mine if t <= now], [now + 60.0 * i for i in range(1, later)]
+    risen = working_times(rng, days=21, per_day=6, start=moment(39))
+    mine = [*working_times(rng, days=60, per_day=4), *risen, *[at(60, 12 + i / 9) for i in range(7)]]
+    known, future = sorted(t for t in mine if t <= now), [now + 60.0 * i for i in range(1, later)]
     past = [t for t in NORMAL if t <= now]
-    then = scan([series("e", known)], desk(desk_series(past, known), now), now)
-    whole = desk_series(past, known, future)
-    hindsight = scan([series("e", known + future)], Desk.build(whole, BusinessClock("UTC"), now), now)
+    then = _by_every_rule(series("e", known), desk_series(past, known), now)
+    hindsight = _by_every_rule(series("e", known + future), desk_series(past, known, future), now)
     assert then == hindsight
+    assert all(then[:3])
+
+
+def test_nothing_after_an_instant_changes_a_notice_given_at_it() -> None:
+    now = at(60, 15)
+    flood = [at(60, 10 + i / 5) for i in range(20)]
+    customers = [5] * 20
+    known = series("e", flood, customers)
+    more = series("e", [*flood, *(now + 60.0 * i for i in range(1, 9))], [*customers, *range(8)])
+    silent = [t for t in NORMAL if t <= at(57, 11)]
+    later = [t for t in NORMAL if t > at(60, 15)]
+    for whole in (desk_series(silent), desk_series(silent, later)):
+        [notice] = desk_notices([], desk(whole, now), whole.topic, now, active_topics=1)
+        assert (notice.kind, notice.since) == ("silent_feed", datetime.fromtimestamp(silent[-1], UTC))
+    context = desk(desk_series([t for t in NORMAL if t <= now], flood), now)
+    assert one_customer(known, context, now) == one_customer(more, context, now)
+    assert one_customer(known, context, now) is not None
 
 
 def test_topics_are_judged_alone_and_together_alike() -> None:

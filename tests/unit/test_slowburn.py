@@ -53,5 +53,20 @@ def test_a_rise_that_never_spikes_is_found_and_told_with_its_size() -> None:
     assert "counting each customer once a day" in sentence(finding, "UTC")
 
 
+def test_a_slow_burn_says_the_same_all_day_and_nothing_of_the_day_that_runs() -> None:
+    rng = np.random.default_rng(5)
+    times = working_times(rng, days=84, per_day=10)
+    times += working_times(rng, days=20, per_day=17, start=moment(84))
+    burst = [at(104, 9 + i / 20) for i in range(40)]
+    told = []
+    for hour in (7, 12, 17):
+        mine = [t for t in times + burst if t <= at(104, hour)]
+        whole = desk_series([t for t in NORMAL if t <= at(104, hour)], mine)
+        told += slow_burn([series("e", mine)], desk(whole, at(104, hour)), at(104, hour))
+    assert [f.at for f in told] == [moment(104)] * 3
+    assert len({(f.strength, f.customers, f.expected) for f in told}) == 1
+    assert told[0].strength > 2.0
+
+
 def test_a_level_that_stays_is_no_slow_burn() -> None:
     assert all(finding.strength < 0.5 for finding in _after_three_weeks(per_day=10, rise=1.0))
