@@ -91,7 +91,7 @@ class Words:
 
     def between(self, first: datetime, last: datetime | None, *, now: datetime) -> Markup:
         """ "23 Nov, 14:02 CET to 17:30 CET": the day once where it is one; of what is long ago the day alone."""
-        if last is None or last < first:
+        if last is None or last - first < timedelta(minutes=1):
             return self.when(first, now=now)
         start, end = first.astimezone(self.zone), last.astimezone(self.zone)
         year = f" {start.year}" if start.year != now.astimezone(self.zone).year else ""

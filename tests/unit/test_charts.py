@@ -108,4 +108,4 @@ def test_two_times_say_the_day_once_where_they_share_it_and_each_names_its_zone(
     assert said(datetime(2025, 12, 30, tzinfo=UTC), evening) == "30 Dec 2025 to 27 Nov, 20:38 CET"
     night = datetime(2026, 10, 24, 23, tzinfo=UTC)
     assert said(night, night + timedelta(hours=26)) == "25 Oct, 01:00 CEST to 26 Oct, 02:00 CET"
-    assert said(evening, None) == "27 Nov, 20:38 CET"
+    assert said(evening, None) == said(evening, evening) == "27 Nov, 20:38 CET"
