@@ -390,11 +390,15 @@ class Jira:
         return found
 
     def _changes(self, row: Record) -> list[tuple[datetime | None, Record]] | None:
-        """All changes of the issue's fields and when; None without its history, of which it may embed only some."""
+        """All changes of the issue's fields and when, oldest first; None without its history.
+
+        The issue embeds the newest ones, newest first; the history by itself is told oldest first.
+        """
         histories = dig(row, "changelog.histories")
         if not isinstance(histories, list):
             return None
         total = text(dig(row, "changelog.total"))
+        histories = histories[::-1]
         if total.isdigit() and int(total) > len(histories):
             histories = self._paged(f"/rest/api/3/issue/{ident(row)}/changelog", "values", int(total))
         return [

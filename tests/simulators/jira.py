@@ -137,7 +137,7 @@ class JiraSimulator(Simulator):
             return error(400, {"errorMessages": ["Unknown parameter."], "errors": {}})
         start, size = int(params.get("startAt", 0)), int(params.get("maxResults", 50))
         if found[2] == "/changelog":
-            every = self.changelog(row)[::-1]
+            every = self.changelog(row)
             page = {"values": every[start : start + size], "startAt": start, "total": len(every)}
             return httpx.Response(200, json=page)
         if found[2]:
@@ -147,13 +147,13 @@ class JiraSimulator(Simulator):
             return httpx.Response(200, json=body)
         issue = self.record(row, params.get("fields", "*all").split(","), [params.get("properties", "")])
         if params.get("expand") == "changelog":
-            every = self.changelog(row)
+            every = self.changelog(row)[::-1]
             histories = {"histories": every[: self.embedded], "maxResults": self.embedded}
             issue["changelog"] = {"startAt": 0, "total": len(every), **histories}
         return httpx.Response(200, json=issue)
 
     def changelog(self, row: Row) -> list[dict[str, Any]]:
-        """What was changed on an issue, newest first."""
+        """What was changed on an issue, oldest first."""
         entered = self.world.lived(row.id)
         changes = [
             (when, {"field": "status", "fromString": before.title(), "toString": after.title()})
@@ -164,7 +164,7 @@ class JiraSimulator(Simulator):
             {"id": "1", "created": when.isoformat(timespec="milliseconds"), "items": [item]}
             for when, item in changes
         ]
-        return sorted(histories, key=lambda entry: str(entry["created"]), reverse=True)
+        return sorted(histories, key=lambda entry: str(entry["created"]))
 
     def count(self, asked: dict[str, Any]) -> httpx.Response:
         found = CREATED.fullmatch(asked.get("jql", ""))
